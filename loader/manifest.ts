@@ -1,0 +1,30 @@
+/** The manifest: what an artifact says of itself, as JSON in its NOTE_MANIFEST note. Read by the loader and by `inspect`; written by the compiler. */
+import type { FuelModeName } from '../runtime-c/abi.js';
+
+export type ManifestValType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128' | 'funcref' | 'externref';
+
+export type ManifestExtern =
+  | { kind: 'func'; params: ManifestValType[]; results: ManifestValType[] }
+  | { kind: 'table'; element: 'funcref' | 'externref'; min: number; max?: number }
+  | { kind: 'memory'; min: number; max?: number }
+  | { kind: 'global'; type: ManifestValType; mutable: boolean };
+
+export interface Manifest {
+  /** Version of this schema. */
+  schema: 1;
+  abiVersion: number;
+  /** What compiled it: versions of wasm-aot and of LLVM. */
+  producer: { name: 'wasm-aot'; version: string; llvm: string };
+  /** The wasm it was compiled from. */
+  source: { name: string; sha256: string; bytes: number };
+  target: { triple: string; cpu: string; features: string[] };
+  options: { optLevel: 0 | 1 | 2 | 3; debug: boolean; fuel: FuelModeName; nan: 'native' | 'canonical' };
+  /** The cost table: its name, and the SHA-256 of its canonical JSON (absent when `fuel` is none). */
+  costTable?: { name: string; sha256: string };
+  imports: ({ module: string; name: string } & ManifestExtern)[];
+  exports: ({ name: string } & ManifestExtern)[];
+  /** Memories that the module defines or imports, in index order. */
+  memories: { min: number; max?: number; imported: boolean }[];
+  functions: { imported: number; defined: number };
+  start: boolean;
+}

@@ -1,0 +1,246 @@
+/**
+ * The ABI between compiled code and the runtime: everything that an artifact and the runtime must agree on, as pure data.
+ *
+ * `generate-abi.ts` writes `abi.h` from it (C structs with static asserts, named offsets for the assembly); the compiler
+ * reads it directly. Nothing else may spell an offset, a trap code or a builtin's signature. Any change that an old
+ * artifact would notice raises `ABI_VERSION`.
+ */
+
+/** Raised whenever an artifact compiled before the change could misbehave with a runtime built after it. */
+export const ABI_VERSION = 1;
+
+/** Name of the ELF notes (`namesz` counts the terminating NUL) that carry the header and the manifest of an artifact. */
+export const NOTE_NAME = 'wasmaot';
+/** Note type of the binary header (`waot_note_header`). */
+export const NOTE_HEADER = 1;
+/** Note type of the manifest (UTF-8 JSON, see `loader/manifest.ts`). */
+export const NOTE_MANIFEST = 2;
+/** The one symbol that an artifact exports: its `waot_module_desc`. */
+export const DESCRIPTOR_SYMBOL = 'waot_module';
+
+/** Bytes of one slot of an argument array, of a global, and of a C `waot_value`: room for a v128. */
+export const VALUE_SIZE = 16;
+
+/** How the artifact's code is metered. */
+export const FuelMode = { none: 0, outband: 1, sync: 2 } as const;
+export type FuelModeName = keyof typeof FuelMode;
+
+/** Architectures, as the note header names them. */
+export const Arch = { x86_64: 1, aarch64: 2 } as const;
+/** Operating systems, as the note header names them. */
+export const Os = { linux: 1, darwin: 2 } as const;
+
+/** Value types, by their code in the wasm binary format (spec 2.0, 5.3.1 to 5.3.4). */
+export const ValType = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b, funcref: 0x70, externref: 0x6f } as const;
+/** External kinds, by their code in the import and export sections. */
+export const ExternKind = { func: 0, table: 1, memory: 2, global: 3 } as const;
+
+/** CPU features that an artifact can require; the value is the bit in `waot_note_header.cpu_features`. */
+export const CpuFeature = {
+  sse3: 0, ssse3: 1, 'sse4.1': 2, 'sse4.2': 3, popcnt: 4, cx16: 5, avx: 6, avx2: 7, bmi: 8, bmi2: 9, f16c: 10, fma: 11,
+  lzcnt: 12, movbe: 13, avx512f: 14, avx512bw: 15, avx512cd: 16, avx512dq: 17, avx512vl: 18,
+} as const;
+
+/**
+ * How an activation ended: the value in the status register at the landing. 0 is a normal return. The codes below 64 are
+ * traps of compiled code (the operand of `llvm.ubsantrap`); `message` is the spec tests' wording.
+ */
+export const STATUS = [
+  { code: 0, name: 'ok', message: 'ok' },
+  { code: 1, name: 'unreachable', message: 'unreachable' },
+  { code: 2, name: 'integer_divide_by_zero', message: 'integer divide by zero' },
+  { code: 3, name: 'integer_overflow', message: 'integer overflow' },
+  { code: 4, name: 'invalid_conversion_to_integer', message: 'invalid conversion to integer' },
+  { code: 5, name: 'out_of_bounds_memory_access', message: 'out of bounds memory access' },
+  { code: 6, name: 'out_of_bounds_table_access', message: 'out of bounds table access' },
+  { code: 7, name: 'undefined_element', message: 'undefined element' },
+  { code: 8, name: 'uninitialized_element', message: 'uninitialized element' },
+  { code: 9, name: 'indirect_call_type_mismatch', message: 'indirect call type mismatch' },
+  { code: 10, name: 'call_stack_exhausted', message: 'call stack exhausted' },
+  { code: 64, name: 'out_of_fuel', message: 'out of fuel' },
+  { code: 65, name: 'interrupted', message: 'interrupted' },
+  { code: 66, name: 'host_error', message: 'the host function failed' },
+] as const;
+export type StatusName = (typeof STATUS)[number]['name'];
+/** The code of a status, by name. */
+export const StatusCode = Object.fromEntries(STATUS.map((row) => [row.name, row.code])) as Record<StatusName, number>;
+
+/** The types that fields and builtins are made of. */
+export type AbiType = 'ptr' | 'u8' | 'i32' | 'u32' | 'i64' | 'u64';
+export interface AbiField { readonly name: string; readonly type: AbiType; readonly doc: string }
+export interface AbiStruct { readonly name: string; readonly doc: string; readonly fields: readonly AbiField[] }
+
+const f = (name: string, type: AbiType, doc: string): AbiField => ({ name, type, doc });
+
+/** Structs that compiled code or assembly reads or writes. The compiler and the assembly use their offsets. */
+export const STRUCTS = [
+  { name: 'vmctx', doc: 'Head of the per-instance struct, first argument of all compiled code; arrays follow (see VmctxLayout).', fields: [
+    f('instance', 'ptr', 'the waot_instance'),
+    f('builtins', 'ptr', 'waot_builtins: the function pointers of BUILTINS, in order'),
+    f('types', 'ptr', 'array of interned waot_type pointers, by type index of the module'),
+    f('funcrefs', 'ptr', 'array of waot_func pointers, by funcref slot'),
+    f('reserved0', 'u64', 'zero'), f('reserved1', 'u64', 'zero'), f('reserved2', 'u64', 'zero'), f('reserved3', 'u64', 'zero'),
+  ] },
+  { name: 'vm_memory', doc: 'One memory in a vmctx.', fields: [
+    f('base', 'ptr', 'first byte; never changes while the instance lives, so loads of it are invariant'),
+    f('memory', 'ptr', 'the waot_memory'),
+  ] },
+  { name: 'vm_import', doc: 'One imported function in a vmctx: a copy of the two fields of its waot_func that a call needs.', fields: [
+    f('code', 'ptr', 'native code'), f('vmctx', 'ptr', 'its first argument'),
+  ] },
+  { name: 'func', doc: 'A function reference points to one of these.', fields: [
+    f('code', 'ptr', 'native code: (vmctx, parameters...) in the C calling convention'),
+    f('vmctx', 'ptr', 'first argument of code: the vmctx of the defining instance, or the waot_host of a host function'),
+    f('type', 'ptr', 'interned waot_type: equal types have equal pointers'),
+    f('enter', 'ptr', 'entry adapter of the type: void (vmctx, waot_value *args_and_results, code)'),
+    f('instance', 'ptr', 'defining instance, or NULL for a host function'),
+    f('index', 'u64', 'function index in the defining module'),
+  ] },
+  { name: 'host', doc: 'First argument of the host adapter, the code that compiled code calls for a host function.', fields: [
+    f('exit', 'ptr', 'the exit trampoline: void (waot_host *, waot_value *args_and_results); does not return on failure'),
+    f('fn', 'ptr', 'int (*)(void *data, waot_value *args_and_results): 0, or a status code'),
+    f('data', 'ptr', 'first argument of fn'),
+  ] },
+  { name: 'table', doc: 'The part of a table that compiled code reads and writes.', fields: [
+    f('elements', 'ptr', 'array of references (8 bytes each, 0 is null); moves when the table grows'),
+    f('length', 'u64', 'elements in use'),
+  ] },
+  { name: 'limits', doc: 'The budget of a store; an activation points to that of the store it was entered through.', fields: [
+    f('fuel', 'i64', 'consumed - limit; exhausted means > 0. In the fuel register while wasm runs'),
+    f('interrupt', 'u32', 'non-zero: stop at the next tick or exit'),
+    f('reserved', 'u32', 'zero'),
+  ] },
+  { name: 'thread', doc: 'Per-thread record; the tick signal carries its address.', fields: [
+    f('top', 'ptr', 'newest activation, or NULL'),
+    f('in_wasm', 'u32', 'non-zero while compiled code runs on the thread: the checker ticks only then'),
+    f('tick_pending', 'u32', 'non-zero from before the tick signal is sent until its handler has run'),
+    f('host_stack_limit', 'u64', 'lowest stack pointer at which a host function or a builtin may still be called'),
+  ] },
+  { name: 'activation', doc: 'One entry of the host into wasm: lives on the stack of the entry trampoline, linked from thread.top.', fields: [
+    f('prev', 'ptr', 'activation below on the same thread, or NULL'),
+    f('thread', 'ptr', 'the thread record'),
+    f('limits', 'ptr', 'the limits of the entering store'),
+    f('reserved', 'u64', 'keeps the size a multiple of 16'),
+  ] },
+] as const satisfies readonly AbiStruct[];
+
+/** Functions of the runtime that compiled code calls through `vmctx.builtins`. `i32` results of bulk operators: 0, or non-zero for out of bounds. */
+export const BUILTINS = [
+  { name: 'memory_size', params: ['ptr', 'u32'], result: 'i64', doc: '(vmctx, memory) -> pages' },
+  { name: 'memory_grow', params: ['ptr', 'u32', 'u64'], result: 'i64', doc: '(vmctx, memory, delta pages) -> old pages, or -1' },
+  { name: 'memory_fill', params: ['ptr', 'u32', 'u64', 'u32', 'u64'], result: 'i32', doc: '(vmctx, memory, start, byte, count)' },
+  { name: 'memory_copy', params: ['ptr', 'u32', 'u32', 'u64', 'u64', 'u64'], result: 'i32', doc: '(vmctx, to memory, from memory, to, from, count)' },
+  { name: 'memory_init', params: ['ptr', 'u32', 'u32', 'u64', 'u64', 'u64'], result: 'i32', doc: '(vmctx, memory, data segment, to, from, count)' },
+  { name: 'data_drop', params: ['ptr', 'u32'], result: 'void', doc: '(vmctx, data segment)' },
+  { name: 'table_grow', params: ['ptr', 'u32', 'u64', 'u64'], result: 'i64', doc: '(vmctx, table, initial reference, delta) -> old length, or -1' },
+  { name: 'table_fill', params: ['ptr', 'u32', 'u64', 'u64', 'u64'], result: 'i32', doc: '(vmctx, table, start, reference, count)' },
+  { name: 'table_copy', params: ['ptr', 'u32', 'u32', 'u64', 'u64', 'u64'], result: 'i32', doc: '(vmctx, to table, from table, to, from, count)' },
+  { name: 'table_init', params: ['ptr', 'u32', 'u32', 'u64', 'u64', 'u64'], result: 'i32', doc: '(vmctx, table, element segment, to, from, count)' },
+  { name: 'elem_drop', params: ['ptr', 'u32'], result: 'void', doc: '(vmctx, element segment)' },
+] as const satisfies readonly { name: string; params: readonly AbiType[]; result: AbiType | 'void'; doc: string }[];
+export type BuiltinName = (typeof BUILTINS)[number]['name'];
+
+/** Kinds of constant expression in a descriptor (`waot_const_expr.kind`). */
+export const ConstKind = { value: 0, ref_null: 1, ref_func: 2, global_get: 3 } as const;
+/** Modes of data and element segments in a descriptor. */
+export const SegmentMode = { active: 0, passive: 1, declarative: 2 } as const;
+
+/** Structs of the descriptor, read by the runtime only, laid out as C lays them out. `index` fields default to 0. */
+export const DESCRIPTOR_STRUCTS = [
+  { name: 'const_expr', doc: 'A constant expression.', fields: [
+    f('kind', 'u32', 'ConstKind'), f('index', 'u32', 'ref_func: funcref slot; global_get: global index'),
+    f('bits_lo', 'u64', 'value: low 8 bytes of the bit pattern'), f('bits_hi', 'u64', 'value: high 8 bytes (v128)'),
+  ] },
+  { name: 'type_desc', doc: 'A function type of the module.', fields: [
+    f('param_count', 'u32', ''), f('result_count', 'u32', ''), f('valtypes', 'ptr', 'u8 ValType codes: parameters, then results'),
+    f('enter', 'ptr', 'entry adapter, or NULL when no reference to a function of this type can exist in the module'),
+    f('host', 'ptr', 'host adapter: what compiled code calls for a host function of this type; NULL unless imported'),
+  ] },
+  { name: 'limits_desc', doc: 'Limits of a memory (pages) or a table (elements).', fields: [
+    f('min', 'u64', ''), f('max', 'u64', 'all ones when absent'), f('flags', 'u32', 'bit 0: has a maximum; bit 1: shared; bit 2: 64-bit indices'),
+    f('valtype', 'u32', 'tables: ValType of the elements'),
+  ] },
+  { name: 'global_desc', doc: 'A global of the module (imported ones first; their init is unused).', fields: [
+    f('valtype', 'u32', 'ValType'), f('mutable', 'u32', '0 or 1'), f('init', 'ptr', 'const_expr, or NULL for an import'),
+  ] },
+  { name: 'import_desc', doc: 'An import, in the order of the import section.', fields: [
+    f('module', 'ptr', ''), f('module_len', 'u64', 'bytes'), f('name', 'ptr', ''), f('name_len', 'u64', 'bytes'),
+    f('kind', 'u32', 'ExternKind'), f('index', 'u32', 'index in the index space of its kind'),
+  ] },
+  { name: 'export_desc', doc: 'An export.', fields: [
+    f('name', 'ptr', ''), f('name_len', 'u64', 'bytes'), f('kind', 'u32', 'ExternKind'),
+    f('index', 'u32', 'func: funcref slot; else the index in its index space'),
+  ] },
+  { name: 'funcref_desc', doc: 'A function that can be referenced: imported functions first (slot = function index), then defined ones that escape.', fields: [
+    f('code', 'ptr', 'NULL for an import'), f('type', 'u32', 'type index'), f('index', 'u32', 'function index'),
+  ] },
+  { name: 'data_desc', doc: 'A data segment.', fields: [
+    f('mode', 'u32', 'SegmentMode'), f('memory', 'u32', ''), f('offset', 'ptr', 'const_expr, or NULL'), f('bytes', 'ptr', ''), f('length', 'u64', ''),
+  ] },
+  { name: 'elem_desc', doc: 'An element segment.', fields: [
+    f('mode', 'u32', 'SegmentMode'), f('table', 'u32', ''), f('offset', 'ptr', 'const_expr, or NULL'), f('items', 'ptr', 'const_expr array'), f('length', 'u64', ''),
+    f('valtype', 'u64', 'ValType of the elements'),
+  ] },
+  { name: 'module_desc', doc: 'What the symbol waot_module names.', fields: [
+    f('abi_version', 'u32', 'ABI_VERSION'), f('fuel_mode', 'u32', 'FuelMode'),
+    f('vmctx_size', 'u64', 'bytes'),
+    f('memories_offset', 'u64', 'offset in the vmctx of vm_memory[memory_count]'),
+    f('tables_offset', 'u64', 'offset of waot_table*[table_count]'),
+    f('globals_offset', 'u64', 'offset of VALUE_SIZE-byte slots, one a global: an own global is its value; of an imported one the first 8 bytes point to its value'),
+    f('imports_offset', 'u64', 'offset of vm_import[imported_func_count]'),
+    f('type_count', 'u32', ''), f('import_count', 'u32', ''), f('imported_func_count', 'u32', ''), f('imported_table_count', 'u32', ''),
+    f('imported_memory_count', 'u32', ''), f('imported_global_count', 'u32', ''),
+    f('func_count', 'u32', 'function index space'), f('funcref_count', 'u32', ''), f('table_count', 'u32', ''), f('memory_count', 'u32', ''), f('global_count', 'u32', ''),
+    f('export_count', 'u32', ''), f('data_count', 'u32', ''), f('elem_count', 'u32', ''),
+    f('start', 'u32', 'funcref slot of the start function, or all ones'), f('reserved', 'u32', 'zero'),
+    f('types', 'ptr', 'type_desc[]'), f('imports', 'ptr', 'import_desc[]'), f('funcrefs', 'ptr', 'funcref_desc[]'), f('tables', 'ptr', 'limits_desc[]'),
+    f('memories', 'ptr', 'limits_desc[]'), f('globals', 'ptr', 'global_desc[]'), f('exports', 'ptr', 'export_desc[]'), f('datas', 'ptr', 'data_desc[]'), f('elems', 'ptr', 'elem_desc[]'),
+  ] },
+  { name: 'note_header', doc: 'Descriptor bytes of the NOTE_HEADER note: what a loader checks before it maps anything.', fields: [
+    f('abi_version', 'u32', 'ABI_VERSION'), f('fuel_mode', 'u32', 'FuelMode'), f('arch', 'u32', 'Arch'), f('os', 'u32', 'Os'),
+    f('cpu_features', 'u64', 'bit set of CpuFeature: all are needed'), f('file_size', 'u64', 'size of the whole file in bytes'),
+    f('hash0', 'u64', 'SHA-256 of the whole file with these 32 bytes zero, as 32 bytes in digest order'), f('hash1', 'u64', ''), f('hash2', 'u64', ''), f('hash3', 'u64', ''),
+  ] },
+] as const satisfies readonly AbiStruct[];
+
+const SIZE: Record<AbiType, number> = { ptr: 8, u8: 1, i32: 4, u32: 4, i64: 8, u64: 8 };
+
+/** Offsets of a struct's fields, its size and its alignment, by the rules of the System V and AAPCS64 ABIs (LP64). */
+export function layoutStruct(struct: AbiStruct): { offsets: Record<string, number>; size: number } {
+  const offsets: Record<string, number> = {};
+  let size = 0;
+  let align = 1;
+  for (const field of struct.fields) {
+    const bytes = SIZE[field.type];
+    size = Math.ceil(size / bytes) * bytes;
+    offsets[field.name] = size;
+    size += bytes;
+    align = Math.max(align, bytes);
+  }
+  return { offsets, size: Math.ceil(size / align) * align };
+}
+
+type StructName = (typeof STRUCTS)[number]['name'];
+/** Offset of each field of the structs that compiled code uses: `OFFSETS.func.code`. */
+export const OFFSETS = Object.fromEntries(STRUCTS.map((s) => [s.name, layoutStruct(s).offsets])) as Record<StructName, Record<string, number>>;
+/** Size in bytes of the structs that compiled code uses. */
+export const SIZES = Object.fromEntries(STRUCTS.map((s) => [s.name, layoutStruct(s).size])) as Record<StructName, number>;
+
+/** Where the arrays of a module's vmctx lie, in bytes from its start. */
+export interface VmctxLayout {
+  readonly memories: number;
+  readonly tables: number;
+  readonly globals: number;
+  readonly imports: number;
+  readonly size: number;
+}
+
+/** Lays out the vmctx of a module with these counts (imported and own ones together; functions: imported ones only). */
+export function layoutVmctx(counts: { memories: number; tables: number; globals: number; importedFuncs: number }): VmctxLayout {
+  const align16 = (n: number) => Math.ceil(n / 16) * 16;
+  const memories = SIZES.vmctx;
+  const tables = memories + counts.memories * SIZES.vm_memory;
+  const globals = align16(tables + counts.tables * 8);
+  const imports = globals + counts.globals * VALUE_SIZE;
+  return { memories, tables, globals, imports, size: align16(imports + counts.importedFuncs * SIZES.vm_import) };
+}

@@ -1,0 +1,205 @@
+/*
+ * wasm_aot.h - the public C API of the wasm-aot runtime (libwasm_aot).
+ *
+ * Opens artifacts that `wasm-aot build` wrote, instantiates them, calls them under a fuel limit. Linux x86-64.
+ * No function may be called from a signal handler. A store, and everything that it owns, belongs to one thread at a time;
+ * only waot_store_interrupt() may be called from another thread. Different stores may run on different threads at once.
+ */
+#ifndef WASM_AOT_H
+#define WASM_AOT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WAOT_API __attribute__((visibility("default")))
+
+typedef struct waot_artifact waot_artifact; /* an opened artifact: code and descriptor, no state */
+typedef struct waot_store waot_store;       /* isolation unit: owns instances and what they made; fuel, limits */
+typedef struct waot_instance waot_instance;
+typedef struct waot_func waot_func;
+typedef struct waot_memory waot_memory;
+typedef struct waot_table waot_table;
+typedef struct waot_global waot_global;
+typedef struct waot_type waot_type;         /* interned function type: equal types have equal addresses */
+
+/* A value, an argument slot, a result slot. References: a waot_func* (funcref) or the host's own 64-bit handle (externref); 0 is null. */
+typedef union waot_value {
+  int32_t i32;
+  int64_t i64;
+  float f32;
+  double f64;
+  uint64_t ref;
+  uint8_t v128[16];
+} __attribute__((aligned(16))) waot_value;
+
+struct waot_type {
+  uint32_t param_count, result_count;
+  const uint8_t *valtypes; /* WAOT_VALTYPE_* codes: parameters, then results */
+};
+
+/* What went wrong, for calls that can fail for a reason worth words. */
+typedef enum waot_error_kind {
+  WAOT_ERROR_NONE = 0,
+  WAOT_ERROR_IO,        /* the file cannot be read or mapped */
+  WAOT_ERROR_FORMAT,    /* not an artifact, truncated, or damaged */
+  WAOT_ERROR_HASH,      /* contents do not match the hash: tampered with or damaged */
+  WAOT_ERROR_ABI,       /* made for another ABI version */
+  WAOT_ERROR_TARGET,    /* made for another architecture or system */
+  WAOT_ERROR_CPU,       /* needs CPU features that this machine lacks */
+  WAOT_ERROR_LINK,      /* import missing or of the wrong type */
+  WAOT_ERROR_TRAP,      /* instantiation or the start function trapped: see status */
+  WAOT_ERROR_MEMORY,    /* no memory, or no reservation with a guard region */
+  WAOT_ERROR_SIGNAL,    /* the tick signal is in use by somebody else */
+  WAOT_ERROR_ARGUMENT   /* a bad argument */
+} waot_error_kind;
+
+typedef struct waot_error {
+  waot_error_kind kind;
+  int status;        /* kind TRAP: the WAOT_STATUS_* code */
+  char message[500]; /* one sentence for a person, no newline; always terminated */
+} waot_error;
+
+/* --- process ------------------------------------------------------------------------------------------------------ */
+
+typedef struct waot_config {
+  uint32_t tick_us;    /* the checker's period in microseconds, 50 .. 1,000,000; 0: 1,000 */
+  int tick_signal;     /* real-time signal number of the tick; 0: SIGRTMIN + 8 */
+} waot_config;
+
+/* Installs the signal handlers and starts the checker; idempotent, and called implicitly with defaults. A second call with another
+ * configuration fails with WAOT_ERROR_ARGUMENT. Returns 0, or -1 with *error set (error may be NULL everywhere). */
+WAOT_API int waot_init(const waot_config *config, waot_error *error);
+/* "wasm-aot runtime 0.1.0, ABI 1" */
+WAOT_API const char *waot_version(void);
+WAOT_API uint32_t waot_abi_version(void);
+/* The spec's wording for a status code, e.g. "integer divide by zero"; "unknown status" for others. */
+WAOT_API const char *waot_status_message(int status);
+
+/* --- artifacts ---------------------------------------------------------------------------------------------------- */
+
+/* Checks magic, bounds, ABI version, target, CPU features and hash of a file without mapping any of it executable. 0, or -1 with *error. */
+WAOT_API int waot_artifact_verify(const char *path, waot_error *error);
+/* Verifies, then maps. Opening one file twice shares its text. NULL on failure with *error. */
+WAOT_API waot_artifact *waot_artifact_open(const char *path, waot_error *error);
+/* Drops the caller's reference; the artifact stays mapped for as long as a store has an instance of it. */
+WAOT_API void waot_artifact_close(waot_artifact *artifact);
+/* The manifest (UTF-8 JSON, not terminated), and its length in bytes. */
+WAOT_API const char *waot_artifact_manifest(const waot_artifact *artifact, size_t *length);
+/* The interned type of the module's type index; NULL when out of range. */
+WAOT_API const waot_type *waot_artifact_type(const waot_artifact *artifact, uint32_t type_index);
+
+typedef struct waot_import_type {
+  const char *module; size_t module_length;
+  const char *name; size_t name_length;
+  uint32_t kind;             /* WAOT_EXTERN_* */
+  uint32_t index;            /* in the index space of the kind */
+  const waot_type *type;     /* functions */
+  uint32_t valtype, mutable_; /* tables: element type; globals: type and mutability */
+  uint64_t min, max;         /* tables, memories; max UINT64_MAX when absent */
+} waot_import_type;
+WAOT_API uint32_t waot_artifact_import_count(const waot_artifact *artifact);
+WAOT_API int waot_artifact_import(const waot_artifact *artifact, uint32_t i, waot_import_type *out); /* 0, or -1 when out of range */
+WAOT_API uint32_t waot_artifact_export_count(const waot_artifact *artifact);
+WAOT_API int waot_artifact_export(const waot_artifact *artifact, uint32_t i, waot_import_type *out); /* module is NULL */
+WAOT_API uint32_t waot_artifact_fuel_mode(const waot_artifact *artifact); /* WAOT_FUEL_* */
+
+/* --- stores and fuel ---------------------------------------------------------------------------------------------- */
+
+WAOT_API waot_store *waot_store_new(void); /* unlimited fuel; NULL when out of memory */
+/* Frees the store and all that it owns. No activation of it may be open. Objects of other stores that refer to it must be gone or unused. */
+WAOT_API void waot_store_delete(waot_store *store);
+/* Sets consumed to 0 and the limit, 0 .. INT64_MAX (INT64_MAX: unlimited). -1 for a negative limit. */
+WAOT_API int waot_store_set_fuel(waot_store *store, int64_t limit);
+/* Raises the limit by n >= 0 (saturating at INT64_MAX); also inside a host call. -1 for n < 0. */
+WAOT_API int waot_store_add_fuel(waot_store *store, int64_t n);
+/* Charges n >= 0 on behalf of a host function; the next exit or return notices exhaustion. -1 for n < 0. */
+WAOT_API int waot_store_charge(waot_store *store, int64_t n);
+WAOT_API int64_t waot_store_consumed(const waot_store *store);  /* never above the limit */
+WAOT_API int64_t waot_store_limit(const waot_store *store);
+WAOT_API int64_t waot_store_remaining(const waot_store *store); /* limit - consumed */
+/* Any thread: activations of the store end with WAOT_STATUS_INTERRUPTED within a tick, and new ones at once, until cleared. */
+WAOT_API void waot_store_interrupt(waot_store *store);
+WAOT_API void waot_store_clear_interrupt(waot_store *store);
+
+/* --- externals ---------------------------------------------------------------------------------------------------- */
+
+/* A host function: args holds the parameters, and takes the results from args[0] on (it has room for the larger of the two). Returns 0, a WAOT_STATUS_* code
+ * that the caller of wasm shall get (a trap code, or WAOT_STATUS_HOST_ERROR). C++ exceptions may pass. */
+typedef int (*waot_host_fn)(void *data, waot_value *args);
+/* type_artifact's type_index gives the type; the artifact supplies the adapter, so the type must be that of one of its function imports. NULL on failure. */
+WAOT_API waot_func *waot_func_new(waot_store *store, waot_artifact *type_artifact, uint32_t type_index, waot_host_fn fn, void *data);
+WAOT_API const waot_type *waot_func_type(const waot_func *func);
+
+/* A memory of the runtime's own, reserved with its guard region. NULL on failure. */
+WAOT_API waot_memory *waot_memory_new(waot_store *store, uint64_t min_pages, uint64_t max_pages, waot_error *error);
+/* A memory that somebody else owns (Node: a WebAssembly.Memory): base never moves; at least 8 GiB + 64 KiB from base on are readable memory of it or fault (checked against
+ * the process's mappings). length returns its bytes now; grow adds pages and returns the old count or -1. They run on the thread that runs wasm, as a host function would. */
+typedef struct waot_memory_ops {
+  uint64_t (*length)(void *data);
+  int64_t (*grow)(void *data, uint64_t delta_pages);
+  void *data;
+} waot_memory_ops;
+WAOT_API waot_memory *waot_memory_adopt(waot_store *store, void *base, uint64_t max_pages, const waot_memory_ops *ops, waot_error *error);
+WAOT_API uint8_t *waot_memory_base(const waot_memory *memory);
+WAOT_API uint64_t waot_memory_length(waot_memory *memory); /* bytes now */
+WAOT_API uint64_t waot_memory_max(const waot_memory *memory); /* pages; UINT64_MAX when it has no maximum */
+WAOT_API int64_t waot_memory_grow(waot_memory *memory, uint64_t delta_pages);
+
+WAOT_API waot_table *waot_table_new(waot_store *store, uint32_t valtype, uint64_t min, uint64_t max, uint64_t init); /* max UINT64_MAX: none */
+WAOT_API uint32_t waot_table_valtype(const waot_table *table);
+WAOT_API uint64_t waot_table_length(const waot_table *table);
+WAOT_API uint64_t waot_table_max(const waot_table *table);
+WAOT_API int waot_table_get(const waot_table *table, uint64_t i, uint64_t *ref); /* -1 when out of range */
+WAOT_API int waot_table_set(waot_table *table, uint64_t i, uint64_t ref);
+WAOT_API int64_t waot_table_grow(waot_table *table, uint64_t delta, uint64_t init); /* old length, or -1 */
+
+WAOT_API waot_global *waot_global_new(waot_store *store, uint32_t valtype, int mutable_, const waot_value *value);
+WAOT_API uint32_t waot_global_valtype(const waot_global *global);
+WAOT_API int waot_global_mutable(const waot_global *global);
+WAOT_API void waot_global_get(const waot_global *global, waot_value *out);
+WAOT_API int waot_global_set(waot_global *global, const waot_value *value); /* -1 when immutable */
+
+typedef struct waot_extern {
+  uint32_t kind; /* WAOT_EXTERN_* */
+  union { waot_func *func; waot_memory *memory; waot_table *table; waot_global *global; void *any; };
+} waot_extern;
+
+/* --- instances ---------------------------------------------------------------------------------------------------- */
+
+/* Makes the memory that a module defines; NULL `provider.make` in waot_instance_new means waot_memory_new. NULL on failure. */
+typedef struct waot_memory_provider {
+  waot_memory *(*make)(void *data, waot_store *store, uint32_t memory_index, uint64_t min_pages, uint64_t max_pages, waot_error *error);
+  void *data;
+} waot_memory_provider;
+
+/* Type-checks the imports (one per import, in order), makes what the module defines, evaluates initialisers, fills tables and memories in the spec's order (a trap there
+ * leaves what was written before it). It does not run the start function: call waot_instance_start() next. NULL on failure with *error: LINK names import, expected and
+ * found; TRAP has the status. As the spec wants, writes to shared tables and memories of a failed instantiation stay, and so do the functions put into them. */
+WAOT_API waot_instance *waot_instance_new(waot_store *store, waot_artifact *artifact, const waot_extern *imports, size_t import_count,
+                                          const waot_memory_provider *provider, waot_error *error);
+/* Runs the start function, if there is one, metered. Returns a status. */
+WAOT_API int waot_instance_start(waot_instance *instance);
+/* The export with this number; kind and object. -1 when out of range. */
+WAOT_API int waot_instance_export(waot_instance *instance, uint32_t i, waot_extern *out);
+/* The export with this name; -1 when there is none. */
+WAOT_API int waot_instance_export_named(waot_instance *instance, const char *name, waot_extern *out);
+WAOT_API waot_store *waot_instance_store(const waot_instance *instance);
+
+/* Calls a function under the store's fuel and interrupt flag. args holds the parameters and takes the results: it must have room for the larger count (and at least one).
+ * Returns WAOT_STATUS_OK or why it ended; out of fuel overrides a trap and a normal return (then results are not written back meaningfully). Nests freely. */
+WAOT_API int waot_call(waot_store *store, const waot_func *func, waot_value *args);
+
+/* Walks every externref root of the store: elements of externref tables, externref globals (own ones). For the host's garbage collection between activations. */
+typedef void (*waot_root_fn)(void *data, uint64_t ref);
+WAOT_API void waot_store_visit_externrefs(waot_store *store, waot_root_fn fn, void *data);
+/* Number of activations open on the calling thread (0: no wasm frame below). */
+WAOT_API uint32_t waot_thread_depth(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* WASM_AOT_H */
