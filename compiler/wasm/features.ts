@@ -1,0 +1,114 @@
+/** Features of WebAssembly: which can be switched, which proposals are known but not supported, and how an input that needs one is told so. */
+import { CompileError } from '../diagnostics.js';
+import { nearestName } from '../options.js';
+import type { Feature } from './module.js';
+
+/** The features that are on. `mvp` always is. */
+export type FeatureSet = ReadonlySet<Feature>;
+
+/** A feature: whether it can be on at all, and what it is called in messages. */
+export interface FeatureRow { readonly name: Feature; readonly supported: boolean; readonly title: string }
+
+/** Every feature that the opcode table knows. All that are supported are on by default. */
+export const FEATURES: readonly FeatureRow[] = [
+  { name: 'mvp', supported: true, title: 'WebAssembly 1.0' },
+  { name: 'sign-extension', supported: true, title: 'sign-extension operators' },
+  { name: 'saturating-float-to-int', supported: true, title: 'saturating float-to-int conversions' },
+  { name: 'multi-value', supported: true, title: 'multiple values' },
+  { name: 'bulk-memory', supported: true, title: 'bulk memory operations' },
+  { name: 'reference-types', supported: true, title: 'reference types' },
+  { name: 'mutable-globals', supported: true, title: 'import and export of mutable globals' },
+  { name: 'simd', supported: false, title: 'SIMD' },
+];
+
+/** The default: WebAssembly 2.0 without SIMD. */
+export const DEFAULT_FEATURES: FeatureSet = new Set(FEATURES.filter((row) => row.supported).map((row) => row.name));
+
+/** Names of features to switch, over the default. */
+export interface FeatureOptions { readonly enable?: readonly string[]; readonly disable?: readonly string[] }
+
+/**
+ * The default set with some features switched on and then some off.
+ * @throws {CompileError} of kind `usage` for an unknown name (with the nearest known one), for one that cannot be switched off
+ * (`mvp`), and for one that is not supported yet.
+ */
+export function resolveFeatures(options: FeatureOptions = {}): FeatureSet {
+  const set = new Set(DEFAULT_FEATURES);
+  for (const name of options.enable ?? []) {
+    const row = findFeature(name);
+    if (!row.supported) throw new CompileError({ kind: 'usage', message: `the feature ${JSON.stringify(name)} is not supported yet` });
+    set.add(row.name);
+  }
+  for (const name of options.disable ?? []) {
+    const row = findFeature(name);
+    if (row.name === 'mvp') throw new CompileError({ kind: 'usage', message: 'the feature "mvp" cannot be switched off' });
+    set.delete(row.name);
+  }
+  return set;
+}
+
+function findFeature(name: string): FeatureRow {
+  const row = FEATURES.find((feature) => feature.name === name);
+  if (row) return row;
+  const nearest = nearestName(name, FEATURES.map((feature) => feature.name));
+  throw new CompileError({ kind: 'usage', message: `unknown feature ${JSON.stringify(name)}`, note: `did you mean ${JSON.stringify(nearest)}?` });
+}
+
+/** Why something that needs `feature` is refused when the feature is off. */
+export function featureMessage(feature: Feature): string {
+  const row = FEATURES.find((other) => other.name === feature) as FeatureRow;
+  return row.supported ? `${row.title} are switched off (feature ${JSON.stringify(feature)})` : notSupported(row.title);
+}
+
+/** `SIMD is not supported`, `tail calls are not supported`. */
+export function notSupported(title: string): string {
+  return `${title} ${title.endsWith('s') ? 'are' : 'is'} not supported`;
+}
+
+/** Titles of the proposals that are recognised in order to be refused by name. */
+export const Proposal = {
+  simd: 'SIMD',
+  relaxedSimd: 'relaxed SIMD',
+  threads: 'threads',
+  tailCalls: 'tail calls',
+  exceptions: 'exception handling',
+  functionReferences: 'typed function references',
+  gc: 'garbage collection',
+  memory64: '64-bit memories and tables',
+  multiMemory: 'multiple memories',
+  wideArithmetic: 'wide arithmetic',
+  stackSwitching: 'stack switching',
+  extendedConst: 'extended constant expressions',
+} as const;
+
+/** Opcode ranges of those proposals, both ends included. */
+const OPCODE_RANGES: readonly (readonly [first: number, last: number, title: string])[] = [
+  [0x06, 0x0a, Proposal.exceptions],
+  [0x12, 0x13, Proposal.tailCalls],
+  [0x14, 0x15, Proposal.functionReferences],
+  [0x18, 0x19, Proposal.exceptions],
+  [0x1f, 0x1f, Proposal.exceptions],
+  [0xd3, 0xd3, Proposal.gc],
+  [0xd4, 0xd6, Proposal.functionReferences],
+  [0xe0, 0xe6, Proposal.stackSwitching],
+  [0xfb, 0xfb, Proposal.gc],
+  [0xfd, 0xfd, Proposal.simd],
+  [0xfe, 0xfe, Proposal.threads],
+];
+
+/** The title of the unsupported proposal that an opcode's first byte (and, after 0xfc and 0xfd, its sub-opcode) belongs to; undefined when nobody uses it. */
+export function proposalOfOpcode(byte: number, sub = 0): string | undefined {
+  if (byte === 0xfc) return sub >= 19 && sub <= 22 ? Proposal.wideArithmetic : undefined;
+  if (byte === 0xfd && sub >= 0x100) return Proposal.relaxedSimd;
+  return OPCODE_RANGES.find(([first, last]) => byte >= first && byte <= last)?.[2];
+}
+
+/** The title of the unsupported proposal that a value type's first byte belongs to; undefined when nobody uses it. */
+export function proposalOfValType(byte: number): string | undefined {
+  if (byte === 0x7b) return Proposal.simd;
+  if (byte === 0x63 || byte === 0x64) return Proposal.functionReferences;
+  if (byte === 0x69 || byte === 0x74) return Proposal.exceptions;
+  if (byte === 0x68 || byte === 0x75) return Proposal.stackSwitching;
+  if ((byte >= 0x6a && byte <= 0x6e) || (byte >= 0x71 && byte <= 0x73) || byte === 0x77 || byte === 0x78) return Proposal.gc;
+  return undefined;
+}
