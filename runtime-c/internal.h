@@ -46,7 +46,6 @@ struct waot_memory {
   uint8_t *base;
   uint64_t length; /* bytes; of an adopted memory those last seen: memories only grow, so it is a lower bound */
   uint64_t max_pages; /* UINT64_MAX: no maximum */
-  uint64_t guarded;   /* bytes from base on registered as guard region */
   waot_memory_ops ops; /* ops.length is NULL for a memory of the runtime's own */
   struct waot_store *store;
   struct waot_memory *next;

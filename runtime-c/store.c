@@ -1,0 +1,89 @@
+/* store.c - stores: what they own, and their fuel. */
+#include <stdlib.h>
+
+#include "internal.h"
+
+waot_store *waot_store_new(void) {
+  waot_store *store = calloc(1, sizeof *store);
+  if (store != NULL) waot_store_set_fuel(store, INT64_MAX);
+  return store;
+}
+
+void waot_store_delete(waot_store *store) {
+  if (store == NULL) return;
+  for (waot_instance *at = store->instances, *next; at != NULL; at = next) {
+    next = at->next;
+    waot_instance_free(at);
+  }
+  for (struct waot_host_func *at = store->host_funcs, *next; at != NULL; at = next) {
+    next = at->next;
+    waot_artifact_close(at->artifact);
+    free(at);
+  }
+  for (waot_memory *at = store->memories, *next; at != NULL; at = next) {
+    next = at->next;
+    waot_memory_free(at);
+  }
+  for (struct waot_table_object *at = store->tables, *next; at != NULL; at = next) {
+    next = at->next;
+    waot_table_free(at);
+  }
+  for (waot_global *at = store->globals, *next; at != NULL; at = next) {
+    next = at->next;
+    free(at);
+  }
+  free(store);
+}
+
+int waot_store_set_fuel(waot_store *store, int64_t limit) {
+  if (limit < 0) return -1;
+  store->limit = limit;
+  store->limits.fuel = -limit;
+  return 0;
+}
+
+int waot_store_add_fuel(waot_store *store, int64_t n) {
+  if (n < 0) return -1;
+  int64_t room = INT64_MAX - store->limit;
+  int64_t more = n < room ? n : room;
+  store->limit += more;
+  store->limits.fuel -= more; /* >= -limit, as it was before: no underflow */
+  return 0;
+}
+
+int waot_store_charge(waot_store *store, int64_t n) {
+  if (n < 0) return -1;
+  if (__builtin_add_overflow(store->limits.fuel, n, &store->limits.fuel)) store->limits.fuel = INT64_MAX;
+  return 0;
+}
+
+int64_t waot_store_consumed(const waot_store *store) {
+  return store->limits.fuel > 0 ? store->limit : store->limit + store->limits.fuel;
+}
+
+int64_t waot_store_limit(const waot_store *store) { return store->limit; }
+
+int64_t waot_store_remaining(const waot_store *store) { return store->limits.fuel > 0 ? 0 : -store->limits.fuel; }
+
+/* Another thread may write the flag while compiled code's trampolines and the tick handler read it. */
+void waot_store_interrupt(waot_store *store) { __atomic_store_n(&store->limits.interrupt, 1, __ATOMIC_RELEASE); }
+
+void waot_store_clear_interrupt(waot_store *store) { __atomic_store_n(&store->limits.interrupt, 0, __ATOMIC_RELEASE); }
+
+static void visit_global(const waot_global *global, waot_root_fn fn, void *data) {
+  if (global->valtype == WAOT_VALTYPE_EXTERNREF && global->value->ref != 0) fn(data, global->value->ref);
+}
+
+void waot_store_visit_externrefs(waot_store *store, waot_root_fn fn, void *data) {
+  for (struct waot_table_object *table = store->tables; table != NULL; table = table->next) {
+    const uint64_t *elements = table->head.elements;
+    if (table->valtype != WAOT_VALTYPE_EXTERNREF) continue;
+    for (uint64_t i = 0; i < table->head.length; i++) {
+      if (elements[i] != 0) fn(data, elements[i]);
+    }
+  }
+  for (waot_global *global = store->globals; global != NULL; global = global->next) visit_global(global, fn, data);
+  for (waot_instance *instance = store->instances; instance != NULL; instance = instance->next) {
+    for (uint32_t i = instance->desc->imported_global_count; i < instance->desc->global_count; i++) visit_global(instance->globals[i], fn, data);
+  }
+}
