@@ -82,6 +82,8 @@ export interface WasmModule {
   readonly names: { readonly module?: string; readonly funcs: ReadonlyMap<number, string> };
   /** Names of the other custom sections, in order. */
   readonly customSections: readonly { readonly name: string; readonly start: number; readonly end: number }[];
+  /** File offsets, for messages, of what the module itself defines: entries of the function, table and memory sections, and the start section. */
+  readonly offsets?: { readonly funcs: readonly number[]; readonly tables: readonly number[]; readonly memories: readonly number[]; readonly start?: number };
 }
 
 /** A block type: no or one result, or a type index. */
@@ -101,7 +103,7 @@ export interface Operator {
   readonly block?: BlockType;
   /** br_table: the labels, the default last. */
   readonly labels?: readonly number[];
-  /** select with types. */
+  /** select with types: those types. ref.null: its one type. */
   readonly types?: readonly ValType[];
 }
 

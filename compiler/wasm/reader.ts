@@ -6,14 +6,12 @@
  */
 import { CompileError, type DiagnosticKind, type Place } from '../diagnostics.js';
 import { DEFAULT_FEATURES, featureMessage, type FeatureSet, notSupported, Proposal, proposalOfOpcode, proposalOfValType } from './features.js';
+import { Limit } from './limits.js';
 import type { BlockType, Feature, Immediates, Opcode, Operator, RefType, ValType } from './module.js';
 import { opcodeByCode, OPCODES, PREFIX_MISC } from './opcodes.js';
 
 /** What a reader adds to the offset in its errors. */
 export type Context = Pick<Place, 'file' | 'func'>;
-
-/** Entries of one br_table, the default not counted: V8's limit, so that a module runs in both or in neither. */
-export const MAX_BR_TABLE = 65_520;
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 // Offsets and constants are mostly small, and making a BigInt is the dearest part of reading an operator.
@@ -46,6 +44,11 @@ export class Reader {
   /** Throws a CompileError of kind `unsupported` unless `feature` is on. */
   need(feature: Feature, features: FeatureSet, offset: number): void {
     if (feature !== 'mvp' && !features.has(feature)) this.fail(featureMessage(feature), offset, 'unsupported');
+  }
+
+  /** Throws a CompileError of kind `unsupported` when there are more of something than the implementation takes. */
+  limit(what: string, count: number, most: number, offset = this.pos): void {
+    if (count > most) this.fail(`too many ${what}: ${count} (the implementation limit is ${most})`, offset, 'unsupported');
   }
 
   /** A reader of the next `length` bytes, which this one skips; `what` names them in the error. */
@@ -264,6 +267,8 @@ function make(op: Opcode, offset: number, a: number, b: number, bits: bigint, bl
   return { op, offset, a, b, bits, block, labels, types };
 }
 
+const REF_TYPE_LISTS: Record<RefType, readonly ValType[]> = { funcref: ['funcref'], externref: ['externref'] };
+
 type ReadImmediates = (reader: Reader, op: Opcode, offset: number, features: FeatureSet) => Operator;
 
 const readIndex: ReadImmediates = (reader, op, offset) => make(op, offset, reader.u32(), 0, 0n);
@@ -324,7 +329,7 @@ const IMMEDIATES: Record<Immediates, ReadImmediates> = {
   i64: (reader, op, offset) => make(op, offset, 0, 0, reader.s64()),
   f32: (reader, op, offset) => make(op, offset, 0, 0, reader.f32()),
   f64: (reader, op, offset) => make(op, offset, 0, 0, reader.f64()),
-  ref_type: (reader, op, offset, features) => make(op, offset, 0, 0, 0n, undefined, undefined, [readRefType(reader, features)]),
+  ref_type: (reader, op, offset, features) => make(op, offset, 0, 0, 0n, undefined, undefined, REF_TYPE_LISTS[readRefType(reader, features)]),
   select_types: (reader, op, offset, features) => {
     const count = reader.u32();
     const types: ValType[] = [];
@@ -341,7 +346,7 @@ function readBrTable(reader: Reader, op: Opcode, offset: number): Operator {
   const count = reader.u32();
   // Each label takes a byte at least: a count that the bytes cannot hold never gets to allocate.
   if (count >= reader.end - reader.pos) reader.fail(`unexpected end of section or function: br_table with ${count} labels`, reader.end);
-  if (count > MAX_BR_TABLE) reader.fail(`br_table with ${count} labels (the limit is ${MAX_BR_TABLE})`, offset, 'unsupported');
+  reader.limit('labels of a br_table', count, Limit.brTableLabels, offset);
   const labels: number[] = [];
   for (let i = 0; i <= count; i++) labels.push(reader.u32());
   return make(op, offset, 0, 0, 0n, undefined, labels);
