@@ -1,0 +1,412 @@
+/**
+ * Validation of one function's body: the algorithm of the spec's appendix (2.0, "Validation Algorithm"), in one pass over its operators.
+ * A stack of operand types and a stack of open blocks; nothing recurses, so that nesting cannot overflow the JS stack.
+ */
+import type { FeatureSet } from './features.js';
+import { Limit } from './limits.js';
+import type { BlockType, FuncBody, FuncType, Immediates, Opcode, Operator, RefType, ValType, WasmModule } from './module.js';
+import { OPCODES } from './opcodes.js';
+import { Reader, readOperator } from './reader.js';
+
+/** A type on the operand stack; `unknown` stands, in unreachable code, for whatever is wanted. */
+type Operand = ValType | 'unknown';
+
+/** An open block. */
+interface Frame {
+  readonly op: 'function' | 'block' | 'loop' | 'if' | 'else';
+  readonly params: readonly ValType[];
+  readonly results: readonly ValType[];
+  /** Operands below this one belong to enclosing blocks. */
+  readonly height: number;
+  unreachable: boolean;
+  /** File offset of the br_table that checked this frame as a target last: a frame named often in one table is checked once. */
+  checkedBy: number;
+}
+
+/**
+ * Validates the body of a function.
+ * @param index Of the function, in the function index space; its type index, and those of the whole module, must be in range.
+ * @throws {CompileError} `invalid` or `malformed` with the operator's offset and the function; `unsupported` over an implementation limit.
+ */
+export function validateFunction(module: WasmModule, index: number, body: FuncBody, features: FeatureSet, file?: string): void {
+  const context = { file, func: { index, name: module.names.funcs.get(index) } };
+  new FunctionValidator(module, body, features, new Reader(module.bytes, body.codeStart, body.codeEnd, context)).run();
+}
+
+const NONE: readonly ValType[] = [];
+/** Parameters and results of a block whose block type is one value type, made once for each. */
+const VALUE_RESULTS = Object.fromEntries(
+  (['i32', 'i64', 'f32', 'f64', 'v128', 'funcref', 'externref'] satisfies ValType[]).map((type): [ValType, FuncType] => [type, { params: NONE, results: [type] }]),
+) as Record<ValType, FuncType>;
+const EMPTY: FuncType = { params: NONE, results: NONE };
+
+class FunctionValidator {
+  readonly module: WasmModule;
+  readonly features: FeatureSet;
+  readonly #reader: Reader;
+  readonly #params: readonly ValType[];
+  readonly #locals: readonly ValType[];
+  readonly #operands: Operand[] = [];
+  readonly #frames: Frame[] = [];
+  /** The innermost frame; kept beside the stack because every pop asks for it. */
+  #top: Frame;
+  #offset = 0;
+
+  constructor(module: WasmModule, body: FuncBody, features: FeatureSet, reader: Reader) {
+    this.module = module;
+    this.features = features;
+    this.#reader = reader;
+    const type = module.types[body.type];
+    this.#params = type.params;
+    this.#locals = body.locals;
+    this.#top = { op: 'function', params: NONE, results: type.results, height: 0, unreachable: false, checkedBy: -1 };
+    this.#frames.push(this.#top);
+  }
+
+  run(): void {
+    const reader = this.#reader;
+    while (this.#frames.length > 0) {
+      if (reader.pos >= reader.end) reader.fail('END opcode expected: the body ends inside a block', reader.end);
+      const operator = readOperator(reader, this.features);
+      this.#offset = operator.offset;
+      const op = operator.op;
+      const signature = op.signature;
+      if (signature === undefined) {
+        (op.code < 256 ? RULES[op.code] : MISC_RULES[op.code & 0xff])(this, operator);
+      } else {
+        if (op.immediates !== 'none') CHECKS[op.immediates](this, operator);
+        this.popAll(signature.params);
+        this.pushAll(signature.results);
+      }
+    }
+    if (reader.pos !== reader.end) reader.fail(`section size mismatch: ${reader.end - reader.pos} bytes after the function's END`);
+  }
+
+  fail(message: string): never {
+    return this.#reader.fail(message, this.#offset, 'invalid');
+  }
+  malformed(message: string): never {
+    return this.#reader.fail(message, this.#offset);
+  }
+
+  // The operand stack
+
+  push(type: Operand): void {
+    this.#operands.push(type);
+  }
+
+  pushAll(types: readonly ValType[]): void {
+    for (let i = 0; i < types.length; i++) this.#operands.push(types[i]);
+    if (types.length > 1) this.#reader.limit('operands on the stack', this.#operands.length, Limit.operands, this.#offset);
+  }
+
+  /** Pops an operand of any type. */
+  popAny(): Operand {
+    if (this.#operands.length > this.#top.height) return this.#operands.pop() as Operand;
+    return this.#top.unreachable ? 'unknown' : this.fail('type mismatch: an operand is missing');
+  }
+
+  pop(expected: ValType): void {
+    if (this.#operands.length > this.#top.height) {
+      const actual = this.#operands.pop() as Operand;
+      if (actual !== expected && actual !== 'unknown') this.fail(`type mismatch: expected ${expected}, found ${actual}`);
+    } else if (!this.#top.unreachable) {
+      this.fail(`type mismatch: expected ${expected}, found nothing`);
+    }
+  }
+
+  popAll(types: readonly ValType[]): void {
+    for (let i = types.length - 1; i >= 0; i--) this.pop(types[i]);
+  }
+
+  /** Checks the topmost operands as `popAll` does, without popping them. */
+  peekAll(types: readonly ValType[]): void {
+    let at = this.#operands.length;
+    for (let i = types.length - 1; i >= 0; i--) {
+      if (--at < this.#top.height) {
+        if (this.#top.unreachable) return;
+        this.fail(`type mismatch: expected ${types[i]}, found nothing`);
+      }
+      const actual = this.#operands[at];
+      if (actual !== types[i] && actual !== 'unknown') this.fail(`type mismatch: expected ${types[i]}, found ${actual}`);
+    }
+  }
+
+  // The stack of blocks
+
+  open(op: Frame['op'], type: FuncType): void {
+    this.#reader.limit('nested blocks', this.#frames.length, Limit.nesting, this.#offset);
+    this.#top = { op, params: type.params, results: type.results, height: this.#operands.length, unreachable: false, checkedBy: -1 };
+    this.#frames.push(this.#top);
+    this.pushAll(type.params);
+  }
+
+  close(): Frame {
+    const frame = this.#top;
+    this.popAll(frame.results);
+    const extra = this.#operands.length - frame.height;
+    if (extra > 0) this.fail(`type mismatch: ${extra} ${extra === 1 ? 'value' : 'values'} too many at the end of the ${frame.op}`);
+    this.#frames.pop();
+    if (this.#frames.length > 0) this.#top = this.#frames[this.#frames.length - 1];
+    return frame;
+  }
+
+  /** The code up to the end of the innermost block cannot be reached. */
+  setUnreachable(): void {
+    this.#operands.length = this.#top.height;
+    this.#top.unreachable = true;
+  }
+
+  frame(label: number): Frame {
+    if (label >= this.#frames.length) this.fail(`unknown label ${label}`);
+    return this.#frames[this.#frames.length - 1 - label];
+  }
+
+  labelTypes(label: number): readonly ValType[] {
+    const frame = this.frame(label);
+    return frame.op === 'loop' ? frame.params : frame.results;
+  }
+
+  get functionResults(): readonly ValType[] {
+    return this.#frames[0].results;
+  }
+
+  brTable(labels: readonly number[]): void {
+    this.pop('i32');
+    const arity = this.labelTypes(labels[labels.length - 1]).length;
+    for (const label of labels) {
+      const frame = this.frame(label);
+      if (frame.checkedBy === this.#offset) continue;
+      frame.checkedBy = this.#offset;
+      const types = this.labelTypes(label);
+      if (types.length !== arity) this.fail(`type mismatch: br_table's labels take ${arity} and ${types.length} values`);
+      this.peekAll(types);
+    }
+    this.setUnreachable();
+  }
+
+  // Index spaces
+
+  local(index: number): ValType {
+    if (index < this.#params.length) return this.#params[index];
+    return this.#locals[index - this.#params.length] ?? this.fail(`unknown local ${index}`);
+  }
+
+  blockType(block: BlockType): FuncType {
+    if (block.kind === 'empty') return EMPTY;
+    return block.kind === 'value' ? VALUE_RESULTS[block.type] : this.type(block.index);
+  }
+
+  type(index: number): FuncType {
+    return this.module.types[index] ?? this.fail(`unknown type ${index}`);
+  }
+
+  funcType(index: number): FuncType {
+    const type = this.module.funcs[index];
+    return type === undefined ? this.fail(`unknown function ${index}`) : this.module.types[type];
+  }
+
+  tableType(index: number): RefType {
+    return this.module.tables[index]?.element ?? this.fail(`unknown table ${index}`);
+  }
+
+  needMemory(index: number): void {
+    if (index >= this.module.memories.length) this.fail(`unknown memory ${index}`);
+  }
+
+  /** Data segments come after the code: without the data count section, one pass cannot know them (spec 2.0, 5.5.16). */
+  needData(index: number): void {
+    if (this.module.dataCount === undefined) this.malformed('data count section required');
+    if (index >= (this.module.dataCount as number)) this.fail(`unknown data segment ${index}`);
+  }
+
+  elemType(index: number): RefType {
+    return this.module.elems[index]?.type ?? this.fail(`unknown elem segment ${index}`);
+  }
+}
+
+/** What an operator with a fixed signature asks of its immediates. */
+type Check = (v: FunctionValidator, operator: Operator) => void;
+
+const CHECKS: Record<Immediates, Check> = {
+  memarg: (v, { op, a, b }) => {
+    v.needMemory(a);
+    if (2 ** b > (op.width as number)) v.fail(`alignment must not be larger than natural: 2^${b} bytes for ${op.name}`);
+  },
+  memory: (v, { a }) => v.needMemory(a),
+  memory_init: (v, { a, b }) => {
+    v.needMemory(b);
+    v.needData(a);
+  },
+  data: (v, { a }) => v.needData(a),
+  memory_copy: (v, { a, b }) => {
+    v.needMemory(a);
+    v.needMemory(b);
+  },
+  table: (v, { a }) => void v.tableType(a),
+  table_init: (v, { a, b }) => {
+    const table = v.tableType(b);
+    const segment = v.elemType(a);
+    if (segment !== table) v.fail(`type mismatch: table of ${table}, elements of ${segment}`);
+  },
+  elem: (v, { a }) => void v.elemType(a),
+  table_copy: (v, { a, b }) => {
+    const to = v.tableType(a);
+    const from = v.tableType(b);
+    if (to !== from) v.fail(`type mismatch: table of ${to}, elements of ${from}`);
+  },
+  // ref.func; calls have rules of their own.
+  func: (v, { a }) => {
+    v.funcType(a);
+    if (!v.module.refs.has(a)) v.fail(`undeclared function reference ${a}`);
+  },
+  none: () => {},
+  i32: () => {},
+  i64: () => {},
+  f32: () => {},
+  f64: () => {},
+  ...ruleOnly('block', 'label', 'br_table', 'call_indirect', 'local', 'global', 'ref_type', 'select_types', 'memarg_lane', 'lane', 'shuffle', 'v128'),
+};
+
+/** Immediates that no operator with a fixed signature has yet. */
+function ruleOnly<K extends Immediates>(...kinds: K[]): Record<K, Check> {
+  const check: Check = (_v, { op }) => {
+    throw new Error(`${op.name}: no check of ${op.immediates}`);
+  };
+  return Object.fromEntries(kinds.map((kind) => [kind, check])) as Record<K, Check>;
+}
+
+const isReference = (type: Operand): boolean => type === 'funcref' || type === 'externref';
+
+function openBlock(op: 'block' | 'loop' | 'if'): Check {
+  return (v, { block }) => {
+    const type = v.blockType(block as BlockType);
+    if (op === 'if') v.pop('i32');
+    v.popAll(type.params);
+    v.open(op, type);
+  };
+}
+
+function call(v: FunctionValidator, type: FuncType): void {
+  v.popAll(type.params);
+  v.pushAll(type.results);
+}
+
+function select(v: FunctionValidator, { types }: Operator): void {
+  v.pop('i32');
+  if (types !== undefined) {
+    if (types.length !== 1) v.fail(`invalid result arity: select with ${types.length} types`);
+    v.pop(types[0]);
+    v.pop(types[0]);
+    v.push(types[0]);
+    return;
+  }
+  const second = v.popAny();
+  const first = v.popAny();
+  for (const type of [first, second]) if (isReference(type)) v.fail(`type mismatch: select of ${type} must name its type`);
+  if (first !== second && first !== 'unknown' && second !== 'unknown') v.fail(`type mismatch: select of ${first} and ${second}`);
+  v.push(first === 'unknown' ? second : first);
+}
+
+function end(v: FunctionValidator): void {
+  const frame = v.close();
+  // An `if` without `else` passes its parameters through when the condition is false.
+  if (frame.op === 'if' && !sameTypes(frame.params, frame.results)) v.fail('type mismatch: an if whose results differ from its parameters needs an else');
+  if (frame.op !== 'function') v.pushAll(frame.results);
+}
+
+function sameTypes(a: readonly ValType[], b: readonly ValType[]): boolean {
+  return a.length === b.length && a.every((type, i) => type === b[i]);
+}
+
+/** The rules of the operators whose types depend on immediates or context, by name (both encodings of `select` share one). */
+const CONTEXT_RULES: Readonly<Record<string, Check>> = {
+  unreachable: (v) => v.setUnreachable(),
+  block: openBlock('block'),
+  loop: openBlock('loop'),
+  if: openBlock('if'),
+  else: (v) => {
+    if (v.frame(0).op !== 'if') v.malformed('END opcode expected, found else outside an if');
+    const { params, results } = v.close();
+    v.open('else', { params, results });
+  },
+  end,
+  br: (v, { a }) => {
+    v.popAll(v.labelTypes(a));
+    v.setUnreachable();
+  },
+  br_if: (v, { a }) => {
+    v.pop('i32');
+    const types = v.labelTypes(a);
+    v.popAll(types);
+    v.pushAll(types);
+  },
+  br_table: (v, { labels }) => v.brTable(labels as readonly number[]),
+  return: (v) => {
+    v.popAll(v.functionResults);
+    v.setUnreachable();
+  },
+  call: (v, { a }) => call(v, v.funcType(a)),
+  call_indirect: (v, { a, b }) => {
+    const element = v.tableType(b);
+    if (element !== 'funcref') v.fail(`type mismatch: call_indirect through a table of ${element}`);
+    v.pop('i32');
+    call(v, v.type(a));
+  },
+  drop: (v) => void v.popAny(),
+  select,
+  'local.get': (v, { a }) => v.push(v.local(a)),
+  'local.set': (v, { a }) => v.pop(v.local(a)),
+  'local.tee': (v, { a }) => {
+    const type = v.local(a);
+    v.pop(type);
+    v.push(type);
+  },
+  'global.get': (v, { a }) => v.push((v.module.globals[a] ?? v.fail(`unknown global ${a}`)).type),
+  'global.set': (v, { a }) => {
+    const global = v.module.globals[a] ?? v.fail(`unknown global ${a}`);
+    if (!global.mutable) v.fail(`global is immutable: global ${a}`);
+    v.pop(global.type);
+  },
+  'table.get': (v, { a }) => {
+    const type = v.tableType(a);
+    v.pop('i32');
+    v.push(type);
+  },
+  'table.set': (v, { a }) => {
+    const type = v.tableType(a);
+    v.pop(type);
+    v.pop('i32');
+  },
+  'table.grow': (v, { a }) => {
+    const type = v.tableType(a);
+    v.pop('i32');
+    v.pop(type);
+    v.push('i32');
+  },
+  'table.fill': (v, { a }) => {
+    const type = v.tableType(a);
+    v.pop('i32');
+    v.pop(type);
+    v.pop('i32');
+  },
+  'ref.null': (v, { types }) => v.pushAll(types as readonly ValType[]),
+  'ref.is_null': (v) => {
+    const type = v.popAny();
+    if (type !== 'unknown' && !isReference(type)) v.fail(`type mismatch: expected a reference, found ${type}`);
+    v.push('i32');
+  },
+};
+
+function ruleOf(op: Opcode): Check {
+  const rule = CONTEXT_RULES[op.name];
+  if (rule === undefined) throw new Error(`${op.name} has neither a signature nor a rule`);
+  return rule;
+}
+
+/** The same by opcode, and by sub-opcode behind the prefix; every row without a signature must have one. */
+const RULES: Check[] = [];
+const MISC_RULES: Check[] = [];
+for (const op of OPCODES) {
+  if (op.signature === undefined) (op.code < 256 ? RULES : MISC_RULES)[op.code & 0xff] = ruleOf(op);
+}

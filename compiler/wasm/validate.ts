@@ -1,0 +1,215 @@
+/** Validation of a module (spec 2.0, 3.4): index spaces, limits, constant expressions, exports, segments; then every function's body. */
+import { CompileError, type Diagnostic } from '../diagnostics.js';
+import { DEFAULT_FEATURES, featureMessage, type FeatureSet } from './features.js';
+import { Limit } from './limits.js';
+import type { ConstExpr, ElemSegment, ExternKind, Limits, ValType, WasmModule } from './module.js';
+import { validateFunction } from './validate-function.js';
+
+export interface ValidateOptions {
+  /** Name of the file, for messages. */
+  readonly name?: string;
+  /** Features that are on: those that the module was parsed with. Default: all of WebAssembly 2.0 but SIMD. */
+  readonly features?: FeatureSet;
+  /** Called now and then with the functions validated so far, and their number. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** Errors after which validation gives up. */
+const MAX_ERRORS = 10;
+/** Functions between two calls of `onProgress`. */
+const PROGRESS_STEP = 256;
+
+/**
+ * Validates a decoded module. Each function is checked up to its first error, and up to ten errors are collected.
+ * @throws {CompileError} with those errors, in the order of sections and functions. Their kinds: `invalid`; `malformed` where operators of a body
+ * cannot be decoded; `unsupported` for features that are off or not supported and for implementation limits.
+ */
+export function validateModule(module: WasmModule, options: ValidateOptions = {}): void {
+  const errors = new Errors(options.name);
+  const checker = new ModuleValidator(module, options.features ?? DEFAULT_FEATURES, errors);
+  try {
+    const typesInRange = checker.checkFunctionTypes();
+    checker.checkAll();
+    // Bodies look up the types of whatever they call: without those there is nothing to check them against.
+    if (typesInRange) checker.checkBodies(options);
+  } catch (error) {
+    if (error !== TOO_MANY) throw error;
+  }
+  if (errors.list.length > 0) throw new CompileError(...errors.list);
+}
+
+const TOO_MANY = Symbol('too many errors');
+
+class Errors {
+  readonly list: Diagnostic[] = [];
+  readonly file?: string;
+  constructor(file?: string) {
+    this.file = file;
+  }
+  add(...errors: readonly Diagnostic[]): void {
+    this.list.push(...errors);
+    if (this.list.length >= MAX_ERRORS) throw TOO_MANY;
+  }
+}
+
+class ModuleValidator {
+  readonly #module: WasmModule;
+  readonly #features: FeatureSet;
+  readonly #errors: Errors;
+
+  constructor(module: WasmModule, features: FeatureSet, errors: Errors) {
+    this.#module = module;
+    this.#features = features;
+    this.#errors = errors;
+  }
+
+  #add(message: string, offset: number | undefined, kind: Diagnostic['kind'] = 'invalid'): void {
+    this.#errors.add({ kind, message, place: { file: this.#errors.file, offset } });
+  }
+
+  /** Whether every function's type index is in range; those that are not are errors. */
+  checkFunctionTypes(): boolean {
+    const { funcs, types, imports, importedFuncs, offsets } = this.#module;
+    const importOffsets = imports.filter((item) => item.desc.kind === 'func').map((item) => item.offset);
+    let good = true;
+    funcs.forEach((type, index) => {
+      if (type < types.length) return;
+      good = false;
+      this.#add(`unknown type ${type}`, index < importedFuncs ? importOffsets[index] : offsets?.funcs[index - importedFuncs]);
+    });
+    return good;
+  }
+
+  checkAll(): void {
+    this.#checkTablesAndMemories();
+    this.#checkGlobals();
+    this.#checkExports();
+    this.#checkStart();
+    this.#checkElems();
+    this.#checkDatas();
+  }
+
+  #checkTablesAndMemories(): void {
+    const { imports, tables, memories, importedTables, importedMemories, offsets } = this.#module;
+    for (const { desc, offset } of imports) {
+      if (desc.kind === 'table') this.#checkTable(desc.type.limits, offset);
+      else if (desc.kind === 'memory') this.#checkMemory(desc.type.limits, offset);
+    }
+    tables.slice(importedTables).forEach((table, i) => this.#checkTable(table.limits, offsets?.tables[i]));
+    memories.slice(importedMemories).forEach((memory, i) => this.#checkMemory(memory.limits, offsets?.memories[i]));
+    if (tables.length > 1 && !this.#features.has('reference-types')) {
+      this.#add(`multiple tables: ${featureMessage('reference-types')}`, offsets?.tables.at(-1), 'unsupported');
+    }
+    if (memories.length > 1) {
+      const lastImport = imports.filter((item) => item.desc.kind === 'memory').at(-1)?.offset;
+      this.#add(`multiple memories: ${memories.length}, at most one is supported`, offsets?.memories.at(-1) ?? lastImport);
+    }
+  }
+
+  #checkTable(limits: Limits, offset: number | undefined): void {
+    this.#checkRange(limits, offset);
+    if (limits.min > Limit.tableElements) {
+      this.#add(`too many elements in a table: ${limits.min} (the implementation limit is ${Limit.tableElements})`, offset, 'unsupported');
+    }
+  }
+
+  #checkMemory(limits: Limits, offset: number | undefined): void {
+    this.#checkRange(limits, offset);
+    const most = Math.max(limits.min, limits.max ?? 0);
+    if (most > Limit.memoryPages) this.#add(`memory size must be at most 65536 pages (4GiB), not ${most}`, offset);
+  }
+
+  #checkRange({ min, max }: Limits, offset: number | undefined): void {
+    if (max !== undefined && min > max) this.#add(`size minimum must not be greater than maximum: ${min} > ${max}`, offset);
+  }
+
+  #checkGlobals(): void {
+    for (const { type, init, offset } of this.#module.definedGlobals) this.#checkConst(init, type.type, offset);
+  }
+
+  /** A constant expression can see functions, and those globals that are imported and immutable. */
+  #checkConst(expr: ConstExpr, expected: ValType, offset: number): void {
+    const found = this.#constType(expr, offset);
+    if (found !== undefined && found !== expected) this.#add(`type mismatch: expected ${expected}, found ${found} in a constant expression`, offset);
+  }
+
+  #constType(expr: ConstExpr, offset: number): ValType | undefined {
+    const { globals, importedGlobals, funcs } = this.#module;
+    switch (expr.kind) {
+      case 'const':
+      case 'null':
+        return expr.type;
+      case 'func':
+        if (expr.index < funcs.length) return 'funcref';
+        this.#add(`unknown function ${expr.index}`, offset);
+        return undefined;
+      case 'global':
+        if (expr.index >= importedGlobals) {
+          const why = expr.index < globals.length ? ' in a constant expression, which sees imported globals only' : '';
+          this.#add(`unknown global ${expr.index}${why}`, offset);
+          return undefined;
+        }
+        if (globals[expr.index].mutable) this.#add(`constant expression required: global ${expr.index} is mutable`, offset);
+        return globals[expr.index].type;
+    }
+  }
+
+  #checkExports(): void {
+    const { funcs, tables, memories, globals, exports } = this.#module;
+    const counts: Record<ExternKind, number> = { func: funcs.length, table: tables.length, memory: memories.length, global: globals.length };
+    const titles: Record<ExternKind, string> = { func: 'function', table: 'table', memory: 'memory', global: 'global' };
+    const seen = new Set<string>();
+    for (const { name, kind, index, offset } of exports) {
+      if (seen.has(name)) this.#add(`duplicate export name ${JSON.stringify(name)}`, offset);
+      seen.add(name);
+      if (index >= counts[kind]) this.#add(`unknown ${titles[kind]} ${index}`, offset);
+      else if (kind === 'global' && globals[index].mutable && !this.#features.has('mutable-globals')) {
+        this.#add(featureMessage('mutable-globals'), offset, 'unsupported');
+      }
+    }
+  }
+
+  #checkStart(): void {
+    const { start, funcs, types, offsets } = this.#module;
+    if (start === undefined) return;
+    const type = types[funcs[start]];
+    if (start >= funcs.length) this.#add(`unknown function ${start}`, offsets?.start);
+    else if (type !== undefined && type.params.length + type.results.length > 0) this.#add('start function must have no parameters and no results', offsets?.start);
+  }
+
+  #checkElems(): void {
+    for (const segment of this.#module.elems) {
+      if (segment.mode === 'active') this.#checkActiveElem(segment);
+      for (const item of segment.items) this.#checkConst(item, segment.type, segment.offset);
+    }
+  }
+
+  #checkActiveElem({ table, type, offset, offsetExpr }: ElemSegment): void {
+    const found = this.#module.tables[table];
+    if (found === undefined) this.#add(`unknown table ${table}`, offset);
+    else if (found.element !== type) this.#add(`type mismatch: table of ${found.element}, elements of ${type}`, offset);
+    this.#checkConst(offsetExpr as ConstExpr, 'i32', offset);
+  }
+
+  #checkDatas(): void {
+    for (const { mode, memory, offset, offsetExpr } of this.#module.datas) {
+      if (mode !== 'active') continue;
+      if (memory >= this.#module.memories.length) this.#add(`unknown memory ${memory}`, offset);
+      this.#checkConst(offsetExpr as ConstExpr, 'i32', offset);
+    }
+  }
+
+  checkBodies({ onProgress }: ValidateOptions): void {
+    const { bodies, importedFuncs } = this.#module;
+    bodies.forEach((body, i) => {
+      if (i % PROGRESS_STEP === 0) onProgress?.(i, bodies.length);
+      try {
+        validateFunction(this.#module, importedFuncs + i, body, this.#features, this.#errors.file);
+      } catch (error) {
+        if (!(error instanceof CompileError)) throw error;
+        this.#errors.add(...error.errors);
+      }
+    });
+    onProgress?.(bodies.length, bodies.length);
+  }
+}
