@@ -1,0 +1,52 @@
+# What node-gyp builds, into build/Release:
+#   libwasm_aot.so  the runtime: C and assembly, no Node in it; C programs link it too
+#   addon.node      the loader's way into the runtime
+#   codegen.node    the compiler's way into LLVM 22; only where llvm-22-dev is installed
+{
+  'variables': {
+    # The empty string where LLVM 22 is not installed.
+    'llvm_config%': '<!(node scripts/native.mjs --llvm-config)',
+  },
+  'target_defaults': {
+    'cflags!': ['-O3', '-Wno-unused-parameter'],
+    'cflags': ['-O2', '-g', '-fvisibility=hidden', '-Wall', '-Wextra'],
+    'cflags_c': ['-std=gnu11'],
+    'defines': ['NAPI_VERSION=8'],
+    'default_configuration': 'Release',
+  },
+  'targets': [
+    {
+      'target_name': 'wasm_aot',
+      'type': 'shared_library',
+      'product_dir': '<(PRODUCT_DIR)',
+      'sources': ['<!@(node scripts/native.mjs --sources runtime-c "^(?!addon).*[.][cS]$")'],
+      'include_dirs': ['runtime-c', 'runtime-c/include'],
+      # Unwinding goes through runtime frames; the tick handler reads its thread-local record, which must not be allocated on first use.
+      'cflags': ['-fexceptions', '-fasynchronous-unwind-tables', '-ftls-model=initial-exec', '-pthread'],
+      # The checker thread and the signal handlers outlive any dlclose.
+      'ldflags': ['-pthread', '-Wl,-z,nodelete', '-Wl,-soname,libwasm_aot.so', '-Wl,--no-undefined', '-Wl,-z,now', '-Wl,-z,relro', '-Wl,-z,noexecstack'],
+      'libraries': ['-ldl'],
+    },
+    {
+      'target_name': 'addon',
+      'dependencies': ['wasm_aot'],
+      'sources': ['<!@(node scripts/native.mjs --sources runtime-c "^addon.*[.]c$")'],
+      'include_dirs': ['runtime-c', 'runtime-c/include'],
+      # An addon that only a worker loaded is unloaded when the worker ends; its code may still be on a stack.
+      'ldflags': ['-Wl,-z,nodelete', "-Wl,-rpath,'$$ORIGIN'"],
+    },
+  ],
+  'conditions': [
+    ['llvm_config!=""', {
+      'targets': [
+        {
+          'target_name': 'codegen',
+          'sources': ['<!@(node scripts/native.mjs --sources compiler/llvm/codegen "[.]c$")'],
+          'cflags': ['-isystem', '<!(<(llvm_config) --includedir)', '-pthread'],
+          'ldflags': ['-Wl,-z,nodelete', '-pthread'],
+          'libraries': ['-L<!(<(llvm_config) --libdir)', '-lLLVM-22'],
+        },
+      ],
+    }],
+  ],
+}
