@@ -17,7 +17,7 @@
 /* Makes the object for a memory that is in place, and registers its guard region. NULL with *error when out of memory. */
 static waot_memory *add_memory(waot_store *store, void *base, uint64_t length, uint64_t max_pages, const waot_memory_ops *ops, waot_error *error) {
   waot_memory *memory = calloc(1, sizeof *memory);
-  if (memory == NULL || waot_guard_register((uintptr_t)base, WAOT_REACHABLE) != 0) {
+  if (memory == NULL || waot_guard_register(base, WAOT_REACHABLE) != 0) {
     free(memory);
     waot_error_set(error, WAOT_ERROR_MEMORY, 0, "out of memory for a linear memory");
     return NULL;
@@ -99,7 +99,7 @@ waot_memory *waot_memory_adopt(waot_store *store, void *base, uint64_t max_pages
 }
 
 void waot_memory_free(waot_memory *memory) {
-  waot_guard_unregister((uintptr_t)memory->base, WAOT_REACHABLE);
+  waot_guard_unregister(memory->base, WAOT_REACHABLE);
   if (memory->ops.length == NULL) munmap(memory->base, WAOT_RESERVATION);
   free(memory);
 }

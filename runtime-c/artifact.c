@@ -1,0 +1,328 @@
+/*
+ * artifact.c - artifacts: verified first, then mapped by the dynamic linker, then checked to be what was verified.
+ *
+ * Verifying guards against accidents (another machine's file, a truncated download, a damaged disk), not against malice: an artifact is native code,
+ * and who can write one can compute its hash.
+ */
+#define _GNU_SOURCE 1 /* dlinfo */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <link.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "code_map.h"
+#include "cpu.h"
+#include "elf_reader.h"
+#include "internal.h"
+#include "sha256.h"
+
+#if defined(__x86_64__)
+#define ARCH WAOT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define ARCH WAOT_ARCH_AARCH64
+#endif
+
+/* A file, read whole. */
+struct image {
+  uint8_t *bytes;
+  size_t size;
+  struct stat stat;
+  struct waot_elf elf;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the list, the counts in it, and the dynamic linker's view of it */
+static struct waot_artifact *artifacts;
+
+/* --- verifying ---------------------------------------------------------------------------------------------------- */
+
+static int read_open_file(int fd, const char *name, struct image *image, waot_error *error) {
+  if (fstat(fd, &image->stat) != 0) return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: cannot be examined: %s", name, strerror(errno));
+  if (S_ISDIR(image->stat.st_mode)) return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: is a directory, not an artifact", path);
+  if (!S_ISREG(image->stat.st_mode)) return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: is no regular file", path);
+  image->size = (size_t)image->stat.st_size;
+  image->bytes = malloc(image->size > 0 ? image->size : 1);
+  if (image->bytes == NULL) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "%s: out of memory for its %zu bytes", name, image->size);
+  for (size_t at = 0; at < image->size;) {
+    ssize_t got = read(fd, image->bytes + at, image->size - at);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: cannot be read: %s", name, strerror(errno));
+    if (got == 0) return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: became shorter while it was read", path);
+    at += (size_t)got;
+  }
+  return 0;
+}
+
+static int read_file(const char *path, const char *name, struct image *image, waot_error *error) {
+  /* O_NONBLOCK: a FIFO must be refused, not waited for. */
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  if (fd < 0) return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: cannot be opened: %s", name, strerror(errno));
+  int result = read_open_file(fd, name, image, error);
+  close(fd);
+  return result;
+}
+
+static int check_target(const struct waot_note_header *header, const char *path, waot_error *error) {
+  if (header->arch != ARCH || header->os != WAOT_OS_LINUX) {
+    return waot_error_set(error, WAOT_ERROR_TARGET, 0, "%s: made for another target (architecture %" PRIu32 ", system %" PRIu32 ")", path, header->arch, header->os);
+  }
+  uint64_t missing = header->cpu_features & ~waot_cpu_features();
+  if (missing == 0) return 0;
+  char names[300] = "";
+  for (unsigned bit = 0; bit < 64; bit++) {
+    const char *name = waot_cpu_feature_name(bit);
+    size_t used = strlen(names);
+    if ((missing & UINT64_C(1) << bit) == 0) continue;
+    if (name != NULL) snprintf(names + used, sizeof names - used, "%s%s", used > 0 ? ", " : "", name);
+    else snprintf(names + used, sizeof names - used, "%sfeature %u", used > 0 ? ", " : "", bit);
+  }
+  return waot_error_set(error, WAOT_ERROR_CPU, 0, "%s: needs CPU features that this machine lacks: %s", path, names);
+}
+
+static int check_hash(const struct image *image, const char *path, waot_error *error) {
+  static const uint8_t zeros[32];
+  struct waot_sha256 sha;
+  uint8_t digest[32];
+  size_t at = image->elf.hash_offset;
+  waot_sha256_init(&sha);
+  waot_sha256_update(&sha, image->bytes, at);
+  waot_sha256_update(&sha, zeros, sizeof zeros);
+  waot_sha256_update(&sha, image->bytes + at + sizeof zeros, image->size - at - sizeof zeros);
+  waot_sha256_final(&sha, digest);
+  if (memcmp(digest, image->bytes + at, sizeof digest) == 0) return 0;
+  return waot_error_set(error, WAOT_ERROR_HASH, 0, "%s: its contents do not match its hash: damaged or tampered with", path);
+}
+
+/* Reads a file and checks it; names it `name` in messages. The caller frees image->bytes, whatever the result. */
+static int verify(const char *path, const char *name, struct image *image, waot_error *error) {
+  memset(image, 0, sizeof *image);
+  if (read_file(path, name, image, error) != 0 || waot_elf_read_notes(image->bytes, image->size, name, &image->elf, error) != 0) return -1;
+  if (check_target(&image->elf.header, name, error) != 0) return -1;
+  if (image->elf.header.file_size != image->size) {
+    return waot_error_set(error, WAOT_ERROR_FORMAT, 0, "%s: %s: it has %zu bytes and should have %" PRIu64, name,
+                          image->size < image->elf.header.file_size ? "truncated" : "something was added to it", image->size, image->elf.header.file_size);
+  }
+  if (check_hash(image, name, error) != 0) return -1;
+  return waot_elf_check_segments(image->bytes, image->size, name, &image->elf, error);
+}
+
+int waot_artifact_verify(const char *path, waot_error *error) {
+  struct image image;
+  int result = verify(path, path, &image, error);
+  free(image.bytes);
+  return result;
+}
+
+/* --- opening ------------------------------------------------------------------------------------------------------ */
+
+/* Whether the descriptor is one that the rest of the runtime can rely on. */
+static bool is_sane(const struct waot_module_desc *desc, const struct waot_elf *elf, uintptr_t load_address) {
+  uintptr_t at = (uintptr_t)desc - load_address;
+  if (at > elf->span || sizeof *desc > elf->span - at || (uintptr_t)desc % _Alignof(struct waot_module_desc) != 0) return false;
+  if (desc->abi_version != WAOT_ABI_VERSION || desc->fuel_mode != elf->header.fuel_mode) return false;
+  if (desc->imported_func_count > desc->func_count || desc->imported_func_count > desc->funcref_count || desc->imported_table_count > desc->table_count ||
+      desc->imported_memory_count > desc->memory_count || desc->imported_global_count > desc->global_count) {
+    return false;
+  }
+  if (desc->start != UINT32_MAX && desc->start >= desc->funcref_count) return false;
+  return desc->memories_offset >= sizeof(struct waot_vmctx) && desc->globals_offset % WAOT_VALUE_SIZE == 0 &&
+         desc->memories_offset + desc->memory_count * sizeof(struct waot_vm_memory) <= desc->vmctx_size &&
+         desc->tables_offset + desc->table_count * sizeof(void *) <= desc->vmctx_size &&
+         desc->globals_offset + (uint64_t)desc->global_count * WAOT_VALUE_SIZE <= desc->vmctx_size &&
+         desc->imports_offset + desc->imported_func_count * sizeof(struct waot_vm_import) <= desc->vmctx_size;
+}
+
+static int intern_types(struct waot_artifact *artifact) {
+  const struct waot_type_desc *types = artifact->desc->types;
+  artifact->types = calloc(artifact->desc->type_count + 1u, sizeof *artifact->types);
+  if (artifact->types == NULL) return -1;
+  for (uint32_t i = 0; i < artifact->desc->type_count; i++) {
+    artifact->types[i] = waot_type_intern(types[i].param_count, types[i].result_count, types[i].valtypes);
+    if (artifact->types[i] == NULL) return -1;
+  }
+  return 0;
+}
+
+static void destroy(struct waot_artifact *artifact) {
+  if (artifact->text_end != artifact->text_start) waot_code_unregister((void *)artifact->text_start, (void *)artifact->text_end);
+  if (artifact->handle != NULL) dlclose(artifact->handle);
+  free(artifact->types);
+  free(artifact->manifest);
+  free(artifact->path);
+  free(artifact);
+}
+
+/*
+ * The path to give to the dynamic linker. It recognises a library that it has by the spelling of its path before it looks at the file: after an artifact has
+ * been replaced (compiled again) it would return the old one. So a path under which an artifact is loaded gets another "/." before the name.
+ */
+static char *fresh_path(const char *real_path) {
+  const char *name = strrchr(real_path, '/');
+  for (int dots = 0;; dots++) {
+    char *path = malloc(strlen(real_path) + 2 * (size_t)dots + 1);
+    if (path == NULL) return NULL;
+    char *end = path + sprintf(path, "%.*s", (int)(name - real_path), real_path);
+    for (int i = 0; i < dots; i++) end += sprintf(end, "/.");
+    strcpy(end, name);
+    const struct waot_artifact *loaded = artifacts;
+    while (loaded != NULL && strcmp(loaded->path, path) != 0) loaded = loaded->next;
+    if (loaded == NULL) return path;
+    free(path);
+  }
+}
+
+/* Whether the file at a path is still, as far as stat tells, the one that was read. */
+static bool is_unchanged(const char *path, const struct stat *before) {
+  struct stat now;
+  return stat(path, &now) == 0 && now.st_dev == before->st_dev && now.st_ino == before->st_ino && now.st_size == before->st_size &&
+         now.st_mtim.tv_sec == before->st_mtim.tv_sec && now.st_mtim.tv_nsec == before->st_mtim.tv_nsec;
+}
+
+/* Loads the verified file into artifact->handle and makes sure that it is what was loaded. */
+static int load(struct waot_artifact *artifact, const struct image *image, const char *name, waot_error *error) {
+  void *handle = dlopen(artifact->path, RTLD_NOW | RTLD_LOCAL);
+  if (handle == NULL) return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: cannot be loaded: %s", name, dlerror());
+  artifact->handle = handle; /* destroy() closes it */
+  for (const struct waot_artifact *at = artifacts; at != NULL; at = at->next) {
+    if (at->handle == handle) {
+      return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: was overwritten while it is loaded: replace an artifact by renaming a new file over it", name);
+    }
+  }
+  struct link_map *map = NULL;
+  if (dlinfo(handle, RTLD_DI_LINKMAP, &map) != 0) return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: cannot be examined: %s", name, dlerror());
+  if (!is_unchanged(artifact->path, &image->stat) || !waot_elf_is_mapped(image->bytes, map->l_addr)) {
+    return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: changed while it was opened", name);
+  }
+  artifact->desc = dlsym(handle, WAOT_DESCRIPTOR_SYMBOL);
+  if (artifact->desc == NULL || !is_sane(artifact->desc, &image->elf, map->l_addr)) {
+    return waot_error_set(error, WAOT_ERROR_FORMAT, 0, "%s: damaged: its descriptor is missing or does not fit its header", name);
+  }
+  if (image->elf.text_size == 0) return 0;
+  uintptr_t start = map->l_addr + image->elf.text_vaddr, end = start + image->elf.text_size;
+  if (waot_code_register((void *)start, (void *)end) != 0) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "%s: out of memory", name);
+  artifact->text_start = start;
+  artifact->text_end = end;
+  return 0;
+}
+
+static struct waot_artifact *open_locked(const char *real_path, const struct image *image, const char *name, waot_error *error) {
+  const uint8_t *hash = image->bytes + image->elf.hash_offset;
+  for (struct waot_artifact *at = artifacts; at != NULL; at = at->next) {
+    if (memcmp(at->hash, hash, sizeof at->hash) == 0) {
+      at->references++;
+      return at;
+    }
+  }
+  struct waot_artifact *artifact = calloc(1, sizeof *artifact);
+  if (artifact != NULL) {
+    artifact->path = fresh_path(real_path);
+    artifact->manifest_length = image->elf.manifest_length;
+    artifact->manifest = malloc(artifact->manifest_length + 1);
+  }
+  if (artifact == NULL || artifact->path == NULL || artifact->manifest == NULL) {
+    waot_error_set(error, WAOT_ERROR_MEMORY, 0, "%s: out of memory", name);
+  } else if (load(artifact, image, name, error) == 0) {
+    memcpy(artifact->manifest, image->elf.manifest, artifact->manifest_length);
+    memcpy(artifact->hash, hash, sizeof artifact->hash);
+    artifact->references = 1;
+    if (intern_types(artifact) == 0) {
+      artifact->next = artifacts;
+      artifacts = artifact;
+      return artifact;
+    }
+    waot_error_set(error, WAOT_ERROR_MEMORY, 0, "%s: out of memory", name);
+  }
+  if (artifact != NULL) destroy(artifact);
+  return NULL;
+}
+
+waot_artifact *waot_artifact_open(const char *path, waot_error *error) {
+  if (waot_init(NULL, error) != 0) return NULL;
+  char *real_path = realpath(path, NULL); /* absolute: the dynamic linker would look for a bare name elsewhere */
+  if (real_path == NULL) {
+    waot_error_set(error, WAOT_ERROR_IO, 0, "%s: cannot be opened: %s", path, strerror(errno));
+    return NULL;
+  }
+  struct image image;
+  struct waot_artifact *artifact = NULL;
+  if (verify(real_path, path, &image, error) == 0) {
+    pthread_mutex_lock(&lock);
+    artifact = open_locked(real_path, &image, path, error);
+    pthread_mutex_unlock(&lock);
+  }
+  free(image.bytes);
+  free(real_path);
+  return artifact;
+}
+
+void waot_artifact_retain(waot_artifact *artifact) {
+  pthread_mutex_lock(&lock);
+  artifact->references++;
+  pthread_mutex_unlock(&lock);
+}
+
+void waot_artifact_close(waot_artifact *artifact) {
+  if (artifact == NULL) return;
+  pthread_mutex_lock(&lock);
+  if (--artifact->references == 0) {
+    struct waot_artifact **link = &artifacts;
+    while (*link != artifact) link = &(*link)->next;
+    *link = artifact->next;
+    destroy(artifact);
+  }
+  pthread_mutex_unlock(&lock);
+}
+
+/* --- questions ---------------------------------------------------------------------------------------------------- */
+
+const char *waot_artifact_manifest(const waot_artifact *artifact, size_t *length) {
+  *length = artifact->manifest_length;
+  return artifact->manifest;
+}
+
+const waot_type *waot_artifact_type(const waot_artifact *artifact, uint32_t type_index) {
+  return type_index < artifact->desc->type_count ? artifact->types[type_index] : NULL;
+}
+
+uint32_t waot_artifact_fuel_mode(const waot_artifact *artifact) { return artifact->desc->fuel_mode; }
+uint32_t waot_artifact_import_count(const waot_artifact *artifact) { return artifact->desc->import_count; }
+uint32_t waot_artifact_export_count(const waot_artifact *artifact) { return artifact->desc->export_count; }
+
+/* Fills in the type of what out->kind and out->index name; functions by funcref slot. */
+static void describe(const waot_artifact *artifact, waot_import_type *out) {
+  const struct waot_module_desc *desc = artifact->desc;
+  if (out->kind == WAOT_EXTERN_FUNC) {
+    out->type = artifact->types[((const struct waot_funcref_desc *)desc->funcrefs)[out->index].type];
+  } else if (out->kind == WAOT_EXTERN_GLOBAL) {
+    const struct waot_global_desc *global = (const struct waot_global_desc *)desc->globals + out->index;
+    out->valtype = global->valtype;
+    out->mutable_ = global->mutable;
+  } else {
+    const struct waot_limits_desc *limits = (const struct waot_limits_desc *)(out->kind == WAOT_EXTERN_TABLE ? desc->tables : desc->memories) + out->index;
+    out->valtype = out->kind == WAOT_EXTERN_TABLE ? limits->valtype : 0;
+    out->min = limits->min;
+    out->max = (limits->flags & 1) != 0 ? limits->max : UINT64_MAX;
+  }
+}
+
+int waot_artifact_import(const waot_artifact *artifact, uint32_t i, waot_import_type *out) {
+  if (i >= artifact->desc->import_count) return -1;
+  const struct waot_import_desc *import = (const struct waot_import_desc *)artifact->desc->imports + i;
+  *out = (waot_import_type){.module = import->module, .module_length = import->module_len, .name = import->name, .name_length = import->name_len, .kind = import->kind, .index = import->index};
+  describe(artifact, out);
+  return 0;
+}
+
+int waot_artifact_export(const waot_artifact *artifact, uint32_t i, waot_import_type *out) {
+  if (i >= artifact->desc->export_count) return -1;
+  const struct waot_export_desc *export = (const struct waot_export_desc *)artifact->desc->exports + i;
+  *out = (waot_import_type){.name = export->name, .name_length = export->name_len, .kind = export->kind, .index = export->index};
+  describe(artifact, out);
+  return 0;
+}

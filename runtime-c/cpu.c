@@ -1,0 +1,59 @@
+/* cpu.c - CPU features by CPUID (Intel SDM volume 2A, table 3-8 and following; AMD APM volume 3, appendix E). */
+#include "cpu.h"
+
+#include <stddef.h>
+
+#include "abi.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+enum { LEAF_1_C, LEAF_7_B, LEAF_EXTENDED_1_C, REGISTERS };
+/* What the operating system must save on a context switch for the feature to be usable: bits of XCR0. */
+enum { STATE_NONE = 0, STATE_AVX = 0x06, STATE_AVX512 = 0xe6 };
+
+static const struct { uint8_t feature, reg, bit, state; } ROWS[] = {
+  {WAOT_CPU_SSE3, LEAF_1_C, 0, STATE_NONE},         {WAOT_CPU_SSSE3, LEAF_1_C, 9, STATE_NONE},
+  {WAOT_CPU_SSE4_1, LEAF_1_C, 19, STATE_NONE},      {WAOT_CPU_SSE4_2, LEAF_1_C, 20, STATE_NONE},
+  {WAOT_CPU_POPCNT, LEAF_1_C, 23, STATE_NONE},      {WAOT_CPU_CX16, LEAF_1_C, 13, STATE_NONE},
+  {WAOT_CPU_AVX, LEAF_1_C, 28, STATE_AVX},          {WAOT_CPU_AVX2, LEAF_7_B, 5, STATE_AVX},
+  {WAOT_CPU_BMI, LEAF_7_B, 3, STATE_NONE},          {WAOT_CPU_BMI2, LEAF_7_B, 8, STATE_NONE},
+  {WAOT_CPU_F16C, LEAF_1_C, 29, STATE_AVX},         {WAOT_CPU_FMA, LEAF_1_C, 12, STATE_AVX},
+  {WAOT_CPU_LZCNT, LEAF_EXTENDED_1_C, 5, STATE_NONE}, {WAOT_CPU_MOVBE, LEAF_1_C, 22, STATE_NONE},
+  {WAOT_CPU_AVX512F, LEAF_7_B, 16, STATE_AVX512},   {WAOT_CPU_AVX512BW, LEAF_7_B, 30, STATE_AVX512},
+  {WAOT_CPU_AVX512CD, LEAF_7_B, 28, STATE_AVX512},  {WAOT_CPU_AVX512DQ, LEAF_7_B, 17, STATE_AVX512},
+  {WAOT_CPU_AVX512VL, LEAF_7_B, 31, STATE_AVX512},
+};
+
+/* XCR0, or 0 where the system does not use XSAVE. */
+static uint32_t saved_state(unsigned leaf_1_c) {
+  uint32_t low, high;
+  if ((leaf_1_c & 1u << 27) == 0) return 0; /* OSXSAVE */
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return low;
+}
+
+uint64_t waot_cpu_features(void) {
+  unsigned a, b, c, d, registers[REGISTERS] = {0};
+  if (__get_cpuid(1, &a, &b, &c, &d)) registers[LEAF_1_C] = c;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) registers[LEAF_7_B] = b;
+  if (__get_cpuid(0x80000001, &a, &b, &c, &d)) registers[LEAF_EXTENDED_1_C] = c;
+  uint32_t saved = saved_state(registers[LEAF_1_C]);
+  uint64_t features = 0;
+  for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+    if ((registers[ROWS[i].reg] & 1u << ROWS[i].bit) != 0 && (saved & ROWS[i].state) == ROWS[i].state) features |= UINT64_C(1) << ROWS[i].feature;
+  }
+  return features;
+}
+#else
+uint64_t waot_cpu_features(void) { return 0; }
+#endif
+
+const char *waot_cpu_feature_name(unsigned bit) {
+  switch (bit) {
+#define ROW(value, name) case value: return name;
+    WAOT_CPU_TABLE(ROW)
+#undef ROW
+    default: return NULL;
+  }
+}

@@ -1,0 +1,164 @@
+/* link.c - type-checking imports (spec 2.0, 3.4.10 matching and 4.5.4 step 3), and saying in words what did not fit. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+/* Text of bounded length: what does not fit is cut, with "..." to say so. */
+struct text {
+  char *at, *end; /* at points to the terminator; end - 4 is the last place where it may be */
+};
+
+static void add(struct text *text, const char *piece) {
+  size_t room = (size_t)(text->end - text->at) - 4, length = strlen(piece);
+  if (length <= room) {
+    memcpy(text->at, piece, length + 1);
+    text->at += length;
+  } else {
+    memcpy(text->at, "...", 4);
+    text->end = text->at + 4; /* no room for anything more: at stays, so this can be repeated */
+  }
+}
+
+static void add_limits(struct text *text, uint64_t min, uint64_t max) {
+  char piece[64];
+  if (max == UINT64_MAX) snprintf(piece, sizeof piece, "{min %" PRIu64 "}", min);
+  else snprintf(piece, sizeof piece, "{min %" PRIu64 ", max %" PRIu64 "}", min, max);
+  add(text, piece);
+}
+
+static const char *valtype_name(uint32_t valtype) {
+  switch (valtype) {
+    case WAOT_VALTYPE_I32: return "i32";
+    case WAOT_VALTYPE_I64: return "i64";
+    case WAOT_VALTYPE_F32: return "f32";
+    case WAOT_VALTYPE_F64: return "f64";
+    case WAOT_VALTYPE_V128: return "v128";
+    case WAOT_VALTYPE_FUNCREF: return "funcref";
+    case WAOT_VALTYPE_EXTERNREF: return "externref";
+    default: return "unknown type";
+  }
+}
+
+static void add_types(struct text *text, const uint8_t *valtypes, uint32_t count, bool parentheses) {
+  if (parentheses) add(text, "(");
+  for (uint32_t i = 0; i < count; i++) {
+    if (i > 0) add(text, ", ");
+    add(text, valtype_name(valtypes[i]));
+  }
+  if (parentheses) add(text, ")");
+}
+
+/* `func (i32, i64) -> f32`, `memory {min 1, max 2}`, `table funcref {min 0}`, `global mut i32`. */
+static void add_type(struct text *text, const waot_import_type *type) {
+  switch (type->kind) {
+    case WAOT_EXTERN_FUNC:
+      add(text, "func ");
+      add_types(text, type->type->valtypes, type->type->param_count, true);
+      add(text, " -> ");
+      add_types(text, type->type->valtypes + type->type->param_count, type->type->result_count, type->type->result_count != 1);
+      break;
+    case WAOT_EXTERN_TABLE:
+      add(text, "table ");
+      add(text, valtype_name(type->valtype));
+      add(text, " ");
+      add_limits(text, type->min, type->max);
+      break;
+    case WAOT_EXTERN_MEMORY:
+      add(text, "memory ");
+      add_limits(text, type->min, type->max);
+      break;
+    case WAOT_EXTERN_GLOBAL:
+      add(text, type->mutable_ ? "global mut " : "global ");
+      add(text, valtype_name(type->valtype));
+      break;
+    default:
+      add(text, "something of no known kind");
+  }
+}
+
+/* A name in quotes; control characters, quotes and backslashes as \xx. Long names are cut between characters. */
+static void quote_name(char out[80], const char *name, uint64_t length) {
+  char *at = out;
+  *at++ = '"';
+  for (uint64_t i = 0; i < length; i++) {
+    unsigned char byte = (unsigned char)name[i];
+    if (at - out > 70 || (at - out > 66 && (byte & 0xc0) != 0x80)) {
+      at = stpcpy(at, "...");
+      break;
+    }
+    if (byte < 0x20 || byte == 0x7f || byte == '"' || byte == '\\') at += sprintf(at, "\\%02x", byte);
+    else *at++ = (char)byte;
+  }
+  strcpy(at, "\"");
+}
+
+/* The type of an object that the host gives for an import, with the current size as the minimum. */
+static waot_import_type found_type(const waot_extern *given) {
+  waot_import_type type = {.kind = given->kind};
+  switch (given->kind) {
+    case WAOT_EXTERN_FUNC:
+      type.type = given->func->type;
+      break;
+    case WAOT_EXTERN_TABLE:
+      type.valtype = waot_table_valtype(given->table);
+      type.min = waot_table_length(given->table);
+      type.max = waot_table_max(given->table);
+      break;
+    case WAOT_EXTERN_MEMORY:
+      type.min = waot_memory_length(given->memory) / WAOT_PAGE_SIZE;
+      type.max = waot_memory_max(given->memory);
+      break;
+    case WAOT_EXTERN_GLOBAL:
+      type.valtype = given->global->valtype;
+      type.mutable_ = given->global->is_mutable;
+      break;
+    default: break;
+  }
+  return type;
+}
+
+/* Spec 2.0, 3.4.10: a maximum, where one is expected, must be there and not be larger. */
+static bool limits_match(const waot_import_type *found, const waot_import_type *expected) {
+  return found->min >= expected->min && (expected->max == UINT64_MAX || found->max <= expected->max);
+}
+
+static bool matches(const waot_import_type *found, const waot_import_type *expected) {
+  if (found->kind != expected->kind) return false;
+  switch (found->kind) {
+    case WAOT_EXTERN_FUNC: return found->type == expected->type;
+    case WAOT_EXTERN_TABLE: return found->valtype == expected->valtype && limits_match(found, expected);
+    case WAOT_EXTERN_MEMORY: return limits_match(found, expected);
+    case WAOT_EXTERN_GLOBAL: return found->valtype == expected->valtype && found->mutable_ == expected->mutable_;
+    default: return false;
+  }
+}
+
+static int mismatch(uint32_t i, const waot_import_type *expected, const waot_import_type *found, waot_error *error) {
+  char module[80], name[80], wanted[140], got[140];
+  quote_name(module, expected->module, expected->module_length);
+  quote_name(name, expected->name, expected->name_length);
+  struct text text = {wanted, wanted + sizeof wanted};
+  add_type(&text, expected);
+  if (found == NULL) return waot_error_set(error, WAOT_ERROR_LINK, 0, "import %" PRIu32 " %s %s is missing: expected %s", i, module, name, wanted);
+  text = (struct text){got, got + sizeof got};
+  add_type(&text, found);
+  return waot_error_set(error, WAOT_ERROR_LINK, 0, "import %" PRIu32 " %s %s: expected %s, found %s", i, module, name, wanted, got);
+}
+
+int waot_link_check(const waot_artifact *artifact, const waot_extern *imports, size_t import_count, waot_error *error) {
+  uint32_t count = artifact->desc->import_count;
+  if (import_count > count || (imports == NULL && import_count > 0)) {
+    return waot_error_set(error, WAOT_ERROR_ARGUMENT, 0, "%zu imports are given, the module has %" PRIu32, import_count, count);
+  }
+  for (uint32_t i = 0; i < count; i++) {
+    waot_import_type expected;
+    waot_artifact_import(artifact, i, &expected);
+    if (i >= import_count || imports[i].any == NULL) return mismatch(i, &expected, NULL, error);
+    waot_import_type found = found_type(&imports[i]);
+    if (!matches(&found, &expected)) return mismatch(i, &expected, &found, error);
+  }
+  return 0;
+}
