@@ -44,8 +44,8 @@ static struct waot_artifact *artifacts;
 
 static int read_open_file(int fd, const char *name, struct image *image, waot_error *error) {
   if (fstat(fd, &image->stat) != 0) return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: cannot be examined: %s", name, strerror(errno));
-  if (S_ISDIR(image->stat.st_mode)) return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: is a directory, not an artifact", path);
-  if (!S_ISREG(image->stat.st_mode)) return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: is no regular file", path);
+  if (S_ISDIR(image->stat.st_mode)) return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: is a directory, not an artifact", name);
+  if (!S_ISREG(image->stat.st_mode)) return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: is no regular file", name);
   image->size = (size_t)image->stat.st_size;
   image->bytes = malloc(image->size > 0 ? image->size : 1);
   if (image->bytes == NULL) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "%s: out of memory for its %zu bytes", name, image->size);
@@ -53,7 +53,7 @@ static int read_open_file(int fd, const char *name, struct image *image, waot_er
     ssize_t got = read(fd, image->bytes + at, image->size - at);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: cannot be read: %s", name, strerror(errno));
-    if (got == 0) return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: became shorter while it was read", path);
+    if (got == 0) return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: became shorter while it was read", name);
     at += (size_t)got;
   }
   return 0;
