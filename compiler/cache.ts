@@ -1,0 +1,139 @@
+/**
+ * The build cache behind `wasm-aot run prog.wasm`: artifacts by the hash of what they were made from.
+ *
+ * An entry is one file, written beside its place and renamed, so that concurrent builders of one module both succeed and a
+ * reader never sees half a file. A hit touches the file; when the cache outgrows its limit, the least recently used go.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ABI_VERSION } from '../runtime-c/abi.js';
+import { type BuildOptions, type BuildResult, resolveOptions } from './options.js';
+
+/** Bytes that the cache may hold after an insertion. */
+export const CACHE_LIMIT = 1024 ** 3;
+/** Left-over temporary files of builders that died are removed at this age, in milliseconds. */
+const STALE_MS = 3_600_000;
+
+/** The cache's folder: `wasm-aot` in `XDG_CACHE_HOME` (an absolute path, by the XDG base directory specification) or in `~/.cache`. */
+export function cacheFolder(): string {
+  const base = process.env.XDG_CACHE_HOME;
+  return join(base?.startsWith('/') ? base : join(homedir(), '.cache'), 'wasm-aot');
+}
+
+/** Version of wasm-aot, from its package.json. */
+export function packageVersion(): string {
+  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version as string;
+}
+
+/** Distinguishes rebuilt compilers of one version: names, sizes and times of the compiler's files. */
+function compilerStamp(): string {
+  const root = fileURLToPath(new URL('.', import.meta.url));
+  const addons = fileURLToPath(new URL('../../build/Release/', import.meta.url));
+  const stamp = createHash('sha256');
+  const add = (folder: string, names: string[]): void => {
+    for (const name of names.filter((n) => /\.(js|node|ll)$/.test(n)).sort()) {
+      const { size, mtimeMs } = statSync(join(folder, name));
+      stamp.update(`${name}\0${size}\0${mtimeMs}\0`);
+    }
+  };
+  add(root, readdirSync(root, { recursive: true }) as string[]);
+  try {
+    add(addons, readdirSync(addons));
+  } catch { /* the addons are elsewhere, or there are none: the compiler will say so itself */ }
+  return stamp.digest('hex');
+}
+
+/** The name under which the artifact of these bytes and options is kept. */
+export function cacheKey(bytes: Uint8Array, options: BuildOptions): string {
+  const { name: _name, onProgress: _onProgress, costTable, ...rest } = resolveOptions(options);
+  const what = { ...rest, costTable: costTable?.sha256, version: packageVersion(), abi: ABI_VERSION, compiler: compilerStamp(), node: process.version };
+  const cpu = rest.cpu === 'native' ? readCpuModel() : '';
+  return createHash('sha256').update(JSON.stringify([Object.entries(what).sort(), cpu])).update('\0').update(bytes).digest('hex');
+}
+
+/** `native` differs from machine to machine, and a home folder may be shared between them. */
+function readCpuModel(): string {
+  try {
+    return readFileSync('/proc/cpuinfo', 'utf8').split('\n').filter((line) => /^(model name|flags)\b/.test(line)).slice(0, 2).join();
+  } catch {
+    return '';
+  }
+}
+
+export interface CachedArtifact {
+  /** Where the artifact is. */
+  readonly path: string;
+  /** Whether it was there already. */
+  readonly hit: boolean;
+  /** Removes the entry: because it turned out to be damaged, or because it was made for this run alone. */
+  readonly remove: () => void;
+  /** Whether the file must be removed after use: the cache could not be written. */
+  readonly temporary: boolean;
+}
+
+/**
+ * Finds the artifact of a module, or builds and keeps it.
+ * @param build what compiles on a miss.
+ * @param keep false compiles anew, into a temporary file.
+ * @throws whatever `build` throws. A cache that cannot be written is no error: the artifact is then temporary.
+ */
+export async function cachedBuild(bytes: Uint8Array, options: BuildOptions, build: (bytes: Uint8Array, options: BuildOptions) => Promise<BuildResult>, keep = true): Promise<CachedArtifact> {
+  const folder = cacheFolder();
+  const path = join(folder, `${cacheKey(bytes, options)}.so`);
+  if (keep && touch(path)) return { path, hit: true, temporary: false, remove: () => rmSync(path, { force: true }) };
+  const { artifact } = await build(bytes, options);
+  if (keep) {
+    try {
+      insert(folder, path, artifact);
+      return { path, hit: false, temporary: false, remove: () => rmSync(path, { force: true }) };
+    } catch { /* read-only home, full disk: run it all the same */ }
+  }
+  const scratch = mkdtempSync(join(tmpdir(), 'wasm-aot-'));
+  const file = join(scratch, 'module.so');
+  writeFileSync(file, artifact);
+  return { path: file, hit: false, temporary: true, remove: () => rmSync(scratch, { recursive: true, force: true }) };
+}
+
+function touch(path: string): boolean {
+  try {
+    const now = new Date();
+    utimesSync(path, now, now);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function insert(folder: string, path: string, artifact: Uint8Array): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const beside = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
+  try {
+    writeFileSync(beside, artifact, { flag: 'wx' });
+    chmodSync(beside, 0o500);
+    renameSync(beside, path);
+  } catch (error) {
+    rmSync(beside, { force: true });
+    throw error;
+  }
+  prune(folder, path);
+}
+
+/** Removes the least recently used entries until the rest fits; the newest stays whatever its size. Entries that vanish meanwhile are somebody else's pruning. */
+export function prune(folder: string, newest: string, limit = CACHE_LIMIT): void {
+  const entries = readdirSync(folder).flatMap((name) => {
+    const path = join(folder, name);
+    const stat = statSync(path, { throwIfNoEntry: false });
+    return stat?.isFile() ? [{ path, bytes: stat.size, usedAt: stat.mtimeMs }] : [];
+  });
+  const stale = entries.filter((entry) => entry.path.endsWith('.tmp') && entry.usedAt < Date.now() - STALE_MS);
+  for (const entry of stale) rmSync(entry.path, { force: true });
+  let total = 0;
+  const kept = entries.filter((entry) => entry.path.endsWith('.so')).sort((a, b) => Number(b.path === newest) - Number(a.path === newest) || b.usedAt - a.usedAt);
+  for (const [i, entry] of kept.entries()) {
+    total += entry.bytes;
+    if (i > 0 && total > limit) rmSync(entry.path, { force: true });
+  }
+}

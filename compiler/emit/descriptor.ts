@@ -1,0 +1,202 @@
+/** The descriptor: what the runtime must know of a module to instantiate it, as LLVM IR text (LLVM 22 syntax), with the adapters and the notes. */
+import {
+  ABI_VERSION, Arch, ConstKind, CpuFeature, DESCRIPTOR_STRUCTS, DESCRIPTOR_SYMBOL, ExternKind, FuelMode, NOTE_HEADER, NOTE_MANIFEST, NOTE_NAME, Os, SegmentMode, VALUE_SIZE, ValType,
+  type AbiType,
+} from '../../runtime-c/abi.js';
+import type { ConstExpr, FuncType, Limits, WasmModule } from '../wasm/module.js';
+import { irType } from '../llvm/builder.js';
+import { adapterNames, emitAdapters } from './adapters.js';
+import type { ModulePlan } from './plan.js';
+import { quoteSymbol } from './symbols.js';
+
+const ABSENT_32 = 0xffffffff;
+const ABSENT_64 = 0xffffffffffffffffn;
+type StructName = (typeof DESCRIPTOR_STRUCTS)[number]['name'];
+type Field = number | bigint | string;
+
+const IR: Record<AbiType, string> = { ptr: 'ptr', u8: 'i8', i32: 'i32', u32: 'i32', i64: 'i64', u64: 'i64' };
+
+/** Gathers constants of the descriptor module. */
+class DataWriter {
+  readonly lines: string[] = [];
+  private count = 0;
+
+  /** A private constant; returns its name. Empty arrays are null pointers. */
+  private constant(type: string, value: string): string {
+    const name = `@waot.d${this.count++}`;
+    this.lines.push(`${name} = private constant ${type} ${value}, align 8`);
+    return name;
+  }
+
+  bytes(data: Uint8Array): string {
+    return data.length === 0 ? 'null' : this.constant(`[${data.length} x i8]`, bytesLiteral(data));
+  }
+
+  /** A struct of abi.ts as a typed literal; fields that are not given are zero. */
+  struct(name: StructName, values: Record<string, Field>): { type: string; value: string } {
+    const { fields } = DESCRIPTOR_STRUCTS.find((s) => s.name === name) as (typeof DESCRIPTOR_STRUCTS)[number];
+    const known: readonly string[] = fields.map((f) => f.name);
+    for (const key of Object.keys(values)) if (!known.includes(key)) throw new Error(`${name} has no field ${key}`);
+    const value = fields.map((f) => `${IR[f.type]} ${values[f.name] ?? (f.type === 'ptr' ? 'null' : 0)}`).join(', ');
+    return { type: `{ ${fields.map((f) => IR[f.type]).join(', ')} }`, value: `{ ${value} }` };
+  }
+
+  one(name: StructName, values: Record<string, Field>): string {
+    const { type, value } = this.struct(name, values);
+    return this.constant(type, value);
+  }
+
+  array(name: StructName, rows: readonly Record<string, Field>[]): string {
+    if (rows.length === 0) return 'null';
+    const structs = rows.map((values) => this.struct(name, values));
+    return this.constant(`[${rows.length} x ${structs[0].type}]`, `[${structs.map((s) => `${s.type} ${s.value}`).join(', ')}]`);
+  }
+}
+
+const HEX = Array.from({ length: 256 }, (_, i) => `\\${i.toString(16).padStart(2, '0')}`);
+function bytesLiteral(data: Uint8Array): string {
+  const parts = new Array<string>(data.length);
+  for (let i = 0; i < data.length; i++) parts[i] = HEX[data[i]];
+  return `c"${parts.join('')}"`;
+}
+
+function constExpr(plan: ModulePlan, expr: ConstExpr): Record<string, Field> {
+  switch (expr.kind) {
+    case 'const': return { kind: ConstKind.value, bits_lo: expr.bits & ABSENT_64, bits_hi: expr.bits >> 64n };
+    case 'null': return { kind: ConstKind.ref_null };
+    case 'func': return { kind: ConstKind.ref_func, index: slotOf(plan, expr.index) };
+    case 'global': return { kind: ConstKind.global_get, index: expr.index };
+  }
+}
+
+function slotOf(plan: ModulePlan, index: number): number {
+  const slot = plan.slots.get(index);
+  if (slot === undefined) throw new Error(`function ${index} is referenced but has no funcref slot`);
+  return slot;
+}
+
+const limitsDesc = (limits: Limits, valtype = 0): Record<string, Field> => ({
+  min: limits.min, max: limits.max ?? ABSENT_64, flags: (limits.max === undefined ? 0 : 1) | (limits.shared ? 2 : 0) | (limits.is64 ? 4 : 0), valtype,
+});
+
+function typesArray(d: DataWriter, plan: ModulePlan): string {
+  const adapters = adapterNames(plan);
+  return d.array('type_desc', plan.module.types.map((type, i) => ({
+    param_count: type.params.length,
+    result_count: type.results.length,
+    valtypes: d.bytes(Uint8Array.from([...type.params, ...type.results].map((t) => ValType[t]))),
+    enter: adapters.enter.has(i) ? `@${quoteSymbol(adapters.enter.get(i) as string)}` : 'null',
+    host: adapters.host.has(i) ? `@${quoteSymbol(adapters.host.get(i) as string)}` : 'null',
+  })));
+}
+
+function importsArray(d: DataWriter, module: WasmModule): string {
+  const next = { func: 0, table: 0, memory: 0, global: 0 };
+  return d.array('import_desc', module.imports.map((entry) => {
+    const [from, name] = [Buffer.from(entry.module), Buffer.from(entry.name)];
+    return { module: d.bytes(from), module_len: from.length, name: d.bytes(name), name_len: name.length, kind: ExternKind[entry.desc.kind], index: next[entry.desc.kind]++ };
+  }));
+}
+
+function exportsArray(d: DataWriter, plan: ModulePlan): string {
+  return d.array('export_desc', plan.module.exports.map(({ name, kind, index }) => {
+    const bytes = Buffer.from(name);
+    return { name: d.bytes(bytes), name_len: bytes.length, kind: ExternKind[kind], index: kind === 'func' ? slotOf(plan, index) : index };
+  }));
+}
+
+function funcrefsArray(d: DataWriter, plan: ModulePlan): string {
+  return d.array('funcref_desc', [...plan.slots.keys()].map((index) => ({
+    code: index < plan.module.importedFuncs ? 'null' : `@${quoteSymbol(plan.symbols[index])}`, type: plan.module.funcs[index], index,
+  })));
+}
+
+function globalsArray(d: DataWriter, plan: ModulePlan): string {
+  const { module } = plan;
+  return d.array('global_desc', module.globals.map((type, i) => ({
+    valtype: ValType[type.type],
+    mutable: type.mutable ? 1 : 0,
+    init: i < module.importedGlobals ? 'null' : d.one('const_expr', constExpr(plan, module.definedGlobals[i - module.importedGlobals].init)),
+  })));
+}
+
+function segmentArrays(d: DataWriter, plan: ModulePlan): { datas: string; elems: string } {
+  const { module } = plan;
+  const offset = (expr: ConstExpr | undefined) => (expr ? d.one('const_expr', constExpr(plan, expr)) : 'null');
+  return {
+    datas: d.array('data_desc', module.datas.map((segment) => ({
+      mode: SegmentMode[segment.mode], memory: segment.memory, offset: offset(segment.offsetExpr),
+      bytes: d.bytes(module.bytes.subarray(segment.start, segment.end)), length: segment.end - segment.start,
+    }))),
+    elems: d.array('elem_desc', module.elems.map((segment) => ({
+      mode: SegmentMode[segment.mode], table: segment.table, offset: offset(segment.offsetExpr),
+      items: d.array('const_expr', segment.items.map((item) => constExpr(plan, item))), length: segment.items.length, valtype: ValType[segment.type],
+    }))),
+  };
+}
+
+function moduleDesc(d: DataWriter, plan: ModulePlan): { type: string; value: string } {
+  const { module, layout, slots } = plan;
+  return d.struct('module_desc', {
+    abi_version: ABI_VERSION, fuel_mode: FuelMode[plan.options.fuel],
+    vmctx_size: layout.size, memories_offset: layout.memories, tables_offset: layout.tables, globals_offset: layout.globals, imports_offset: layout.imports,
+    type_count: module.types.length, import_count: module.imports.length, imported_func_count: module.importedFuncs, imported_table_count: module.importedTables,
+    imported_memory_count: module.importedMemories, imported_global_count: module.importedGlobals,
+    func_count: module.funcs.length, funcref_count: slots.size, table_count: module.tables.length, memory_count: module.memories.length, global_count: module.globals.length,
+    export_count: module.exports.length, data_count: module.datas.length, elem_count: module.elems.length,
+    start: module.start === undefined ? ABSENT_32 : slotOf(plan, module.start),
+    types: typesArray(d, plan), imports: importsArray(d, module), funcrefs: funcrefsArray(d, plan),
+    tables: d.array('limits_desc', module.tables.map((table) => limitsDesc(table.limits, ValType[table.element]))),
+    memories: d.array('limits_desc', module.memories.map((memory) => limitsDesc(memory.limits))),
+    globals: globalsArray(d, plan), exports: exportsArray(d, plan), ...segmentArrays(d, plan),
+  });
+}
+
+/** One ELF note (ELF gABI, Note Section): sizes, type, name and descriptor, each padded to 4 bytes. */
+function note(type: number, descriptor: Uint8Array): Buffer {
+  const name = Buffer.from(`${NOTE_NAME}\0`);
+  const pad = (n: number) => Buffer.alloc((4 - (n % 4)) % 4);
+  const head = Buffer.alloc(12);
+  head.writeUInt32LE(name.length, 0);
+  head.writeUInt32LE(descriptor.length, 4);
+  head.writeUInt32LE(type, 8);
+  return Buffer.concat([head, name, pad(name.length), descriptor, pad(descriptor.length)]);
+}
+
+/** What the notes say that the plan does not know. */
+export interface ArtifactIdentity { readonly arch: keyof typeof Arch; readonly os: keyof typeof Os; readonly requiredFeatures: readonly (keyof typeof CpuFeature)[]; readonly manifest: string }
+
+/** The header's size and hash are zero here: `sealArtifact` fills them in when the file is linked. */
+function notes(plan: ModulePlan, identity: ArtifactIdentity): Buffer {
+  const header = Buffer.alloc(64);
+  [ABI_VERSION, FuelMode[plan.options.fuel], Arch[identity.arch], Os[identity.os]].forEach((value, i) => header.writeUInt32LE(value, i * 4));
+  header.writeBigUInt64LE(identity.requiredFeatures.reduce((set, name) => set | (1n << BigInt(CpuFeature[name])), 0n), 16);
+  return Buffer.concat([note(NOTE_HEADER, header), note(NOTE_MANIFEST, Buffer.from(identity.manifest))]);
+}
+
+/** The IR of a compiled function's type: `result (ptr, params...)`. */
+export function irSignature(type: FuncType): { result: string; params: string[] } {
+  const ir = (t: FuncType['params'][number]) => ({ i32: 'i32', i64: 'i64', f32: 'float', f64: 'double' })[irType(t) as 'i32'];
+  return { result: type.results.length === 0 ? 'void' : type.results.length === 1 ? ir(type.results[0]) : `{ ${type.results.map(ir).join(', ')} }`, params: type.params.map(ir) };
+}
+
+/** The LLVM IR text of the descriptor module: descriptor, adapters, notes. */
+export function emitDescriptor(plan: ModulePlan, identity: ArtifactIdentity): string {
+  if (VALUE_SIZE !== 16) throw new Error('adapters assume 16-byte values');
+  const d = new DataWriter();
+  const desc = moduleDesc(d, plan);
+  const noteBytes = notes(plan, identity);
+  const declarations = [...plan.slots.keys()].filter((i) => i >= plan.module.importedFuncs).map((i) => {
+    const { result, params } = irSignature(plan.module.types[plan.module.funcs[i]]);
+    return `declare hidden ${result} @${quoteSymbol(plan.symbols[i])}(${['ptr', ...params].join(', ')})`;
+  });
+  return [
+    ...declarations,
+    ...d.lines,
+    `@${DESCRIPTOR_SYMBOL} = constant ${desc.type} ${desc.value}, align 8`,
+    `@waot.notes = private constant [${noteBytes.length} x i8] ${bytesLiteral(noteBytes)}, section ".note.wasm_aot", align 4`,
+    '@llvm.used = appending global [1 x ptr] [ptr @waot.notes], section "llvm.metadata"',
+    emitAdapters(plan),
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,42 @@
+/** Charging: the fuel law's clause 1, in code. */
+import type { ModuleBuilder, Value } from '../llvm/builder.js';
+import type { ModulePlan } from './plan.js';
+
+export interface Fuel {
+  /** Adds a cost to what the current straight line of code owes. Nothing is emitted yet. */
+  add(cost: number): void;
+  /**
+   * Emits what is owed. Called before anything at which the host could look or control could leave the line: a trap, a call, a branch, a label, a return.
+   * Until then costs gather, so that a line without such points has one charge.
+   */
+  flush(): void;
+  /** Charges a bulk operator by its unit, and stops at once when that exhausts the limit: before the work (clause 5). */
+  chargeUnits(count: Value, costPerUnit: number): void;
+  /** `--fuel sync`: compares the register here, at a function's entry or a loop's header. */
+  check(): void;
+}
+
+/** The largest immediate of one charge: it is sign-extended from 32 bits on x86-64. */
+const MAX_CHARGE = 2 ** 31 - 1;
+
+export function createFuel(plan: ModulePlan, b: ModuleBuilder): Fuel {
+  const { fuel } = plan.options;
+  if (fuel === 'none') return { add() {}, flush() {}, chargeUnits() {}, check() {} };
+  let owed = 0;
+  return {
+    add(cost) {
+      owed += cost;
+    },
+    flush() {
+      for (; owed > 0; owed -= Math.min(owed, MAX_CHARGE)) b.callHelper('charge', 'void', ['i64'], [b.i64(BigInt(Math.min(owed, MAX_CHARGE)))]);
+    },
+    chargeUnits(count, costPerUnit) {
+      if (costPerUnit === 0) return;
+      b.callHelper('charge_units', 'void', ['i64', 'i64'], [count, b.i64(BigInt(costPerUnit))]);
+      b.callHelper('check', 'void', [], []);
+    },
+    check() {
+      if (fuel === 'sync') b.callHelper('check', 'void', [], []);
+    },
+  };
+}

@@ -1,0 +1,98 @@
+/** Lowers function bodies: one pass over the operators, each handed to the emitter of its kind. */
+import { ModuleBuilder, type Func } from '../llvm/builder.js';
+import type { LowerKind, Operator } from '../wasm/module.js';
+import { Reader, readOperator } from '../wasm/reader.js';
+import { emitCall } from './call.js';
+import { beginFunctionFrame, emitControl, skipOperator } from './control.js';
+import { emitLoad, emitMemory, emitStore, loadMemoryBases } from './memory.js';
+import { emitBinary, emitCompare, emitConst, emitConvert, emitHelper, emitShift } from './numeric.js';
+import type { ModulePlan } from './plan.js';
+import { FunctionState, type Partition } from './state.js';
+import { emitReference, emitTable } from './table.js';
+import { declareLocals, emitGlobal, emitLocal, emitParametric } from './variable.js';
+
+type Emitter = (s: FunctionState, operator: Operator) => void;
+
+/** Traps are part of these helpers: what the line of code owes, this operator included, is charged before it. */
+const trapping: Emitter = (s, operator) => {
+  s.fuel.flush();
+  emitHelper(s, operator);
+};
+
+const EMITTERS: Readonly<Record<LowerKind, Emitter>> = {
+  control: emitControl,
+  call: emitCall,
+  parametric: emitParametric,
+  local: emitLocal,
+  global: emitGlobal,
+  table: emitTable,
+  load: emitLoad,
+  store: emitStore,
+  memory: emitMemory,
+  const: emitConst,
+  compare: emitCompare,
+  binary: emitBinary,
+  divide: trapping,
+  shift: emitShift,
+  unary: emitHelper,
+  convert: emitConvert,
+  truncate: trapping,
+  saturate: emitHelper,
+  reference: emitReference,
+  vector: () => {
+    throw new Error('a vector operator reached lowering although SIMD is off');
+  },
+};
+
+/** Fuel for entering a wasm function (fuel law, clause 1). */
+const ENTRY_COST = 1;
+
+function emitFunction(partition: Partition, index: number): void {
+  const { builder: b, plan } = partition;
+  const { module } = plan;
+  const body = module.bodies[index - module.importedFuncs];
+  const func = partition.funcOf(index);
+  const s = new FunctionState(partition, func, index);
+  b.moveTo(b.block(func, 'entry'));
+  b.beginFuncDebug(func, plan.symbols[index], body.offset);
+  declareLocals(s, body.locals);
+  s.memoryBases = loadMemoryBases(s);
+  beginFunctionFrame(s);
+  s.fuel.add(ENTRY_COST);
+  if (plan.options.fuel === 'sync') {
+    s.fuel.flush();
+    s.fuel.check();
+  }
+  const reader = new Reader(module.bytes, body.codeStart, body.codeEnd);
+  while (reader.pos < body.codeEnd) {
+    const operator = readOperator(reader);
+    if (s.skipping && !skipOperator(s, operator)) continue;
+    if (plan.options.debug) b.setDebugOffset(operator.offset);
+    if (!s.skipping) s.fuel.add(s.cost(operator.op));
+    EMITTERS[operator.op.lower](s, operator);
+  }
+}
+
+/** Lowers one partition of a module; the builder holds the result. */
+export function emitPartition(plan: ModulePlan, number: number): ModuleBuilder {
+  const { module } = plan;
+  const [from, to] = plan.partitions[number];
+  const b = new ModuleBuilder(`${plan.options.name}.${number}`);
+  if (plan.options.debug) b.enableDebugInfo(plan.options.name, plan.options.optLevel > 0);
+  const declared = new Map<number, Func>();
+  const alone = plan.partitions.length === 1;
+  const partition: Partition = {
+    plan,
+    builder: b,
+    funcOf(index) {
+      let func = declared.get(index);
+      if (!func) {
+        func = b.declareFunc(plan.symbols[index], module.types[module.funcs[index]], alone && !plan.slots.has(index));
+        declared.set(index, func);
+      }
+      return func;
+    },
+  };
+  for (let i = from; i < to; i++) emitFunction(partition, module.importedFuncs + i);
+  return b;
+}

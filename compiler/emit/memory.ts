@@ -1,0 +1,89 @@
+/** Linear memory: loads, stores, size, growth, bulk operators. */
+import type { TypeName, Value } from '../llvm/builder.js';
+import { irType } from '../llvm/builder.js';
+import { SIZES } from '../../runtime-c/abi.js';
+import type { Operator, ValType } from '../wasm/module.js';
+import type { FunctionState } from './state.js';
+import { emitTrap } from './trap.js';
+
+/** Bytes of address space that 32-bit indices can name, and the most that a memory can hold. */
+const MEMORY_SPACE = 2n ** 32n;
+
+/** The base of each memory, loaded once at the function's start: it never changes while the instance lives. */
+export function loadMemoryBases(s: FunctionState): Value[] {
+  return s.module.memories.map((_, i) => s.b.callHelper('memory_base', 'ptr', ['ptr', 'i64'], [s.vmctx, s.b.i64(BigInt(s.plan.layout.memories + i * SIZES.vm_memory))]));
+}
+
+/**
+ * Whether the access is out of bounds whatever the index. Below that, index + offset + width is at most 8 GiB: inside the reservation, where the guard
+ * region faults; no check is needed.
+ */
+function alwaysOut(operator: Operator): boolean {
+  return operator.bits + BigInt(operator.op.width as number) > MEMORY_SPACE;
+}
+
+export function emitLoad(s: FunctionState, operator: Operator): void {
+  const type = (operator.op.signature as { results: readonly ValType[] }).results[0];
+  const address = s.pop();
+  s.fuel.flush();
+  if (alwaysOut(operator)) return emitTrap(s, 'out_of_bounds_memory_access');
+  s.push(type, s.b.callHelper(operator.op.name, irType(type), ['ptr', 'i32', 'i64'], [s.memoryBases[0], address, s.b.i64(operator.bits)]));
+}
+
+export function emitStore(s: FunctionState, operator: Operator): void {
+  const type = (operator.op.signature as { params: readonly ValType[] }).params[1];
+  const operand = s.popOperand();
+  // A constant is stored as its bits: nothing folds, so it need not be hidden.
+  const value = operand.literal === undefined ? s.materialise(operand) : operand.value;
+  const address = s.pop();
+  s.fuel.flush();
+  if (alwaysOut(operator)) return emitTrap(s, 'out_of_bounds_memory_access');
+  s.b.callHelper(operator.op.name, 'void', ['ptr', 'i32', 'i64', irType(type)], [s.memoryBases[0], address, s.b.i64(operator.bits), value]);
+}
+
+/** Charges what the operator costs per unit, and what is owed: before a builtin runs. */
+export function chargeBulk(s: FunctionState, operator: Operator, count: Value): void {
+  s.fuel.flush();
+  s.fuel.chargeUnits(count, s.plan.costs.perUnit.get(operator.op.name) ?? 0);
+}
+
+/** Calls a builtin: vmctx first, then 32-bit indices, then 64-bit operands. */
+export function callBuiltin(s: FunctionState, name: string, result: TypeName, indices: readonly number[], operands: readonly { type: TypeName; value: Value }[]): Value {
+  const types: TypeName[] = ['ptr', ...indices.map(() => 'i32' as const), ...operands.map((o) => o.type)];
+  return s.b.callHelper(`builtin.${name}`, result, types, [s.vmctx, ...indices.map((i) => s.b.i32(i)), ...operands.map((o) => o.value)]);
+}
+
+/** Pops an i32 as an unsigned 64-bit operand of a builtin. */
+export function popUnsigned(s: FunctionState): { type: 'i64'; value: Value } {
+  return { type: 'i64', value: s.b.cast('ZExt', s.pop(), 'i64') };
+}
+
+function bulk(s: FunctionState, operator: Operator, name: string, indices: readonly number[]): void {
+  const count = popUnsigned(s);
+  const second = name === 'memory_fill' ? { type: 'i32' as const, value: s.pop() } : popUnsigned(s);
+  const first = popUnsigned(s);
+  chargeBulk(s, operator, count.value);
+  const failed = callBuiltin(s, name, 'i32', indices, [first, second, count]);
+  s.b.callHelper('trap_if.out_of_bounds_memory_access', 'void', ['i32'], [failed]);
+}
+
+export function emitMemory(s: FunctionState, operator: Operator): void {
+  switch (operator.op.name) {
+    case 'memory.size':
+      s.fuel.flush();
+      return s.push('i32', s.b.cast('Trunc', callBuiltin(s, 'memory_size', 'i64', [operator.a], []), 'i32'));
+    case 'memory.grow': {
+      const delta = popUnsigned(s);
+      chargeBulk(s, operator, delta.value);
+      return s.push('i32', s.b.cast('Trunc', callBuiltin(s, 'memory_grow', 'i64', [operator.a], [delta]), 'i32'));
+    }
+    case 'memory.fill': return bulk(s, operator, 'memory_fill', [operator.a]);
+    case 'memory.copy': return bulk(s, operator, 'memory_copy', [operator.a, operator.b]);
+    case 'memory.init': return bulk(s, operator, 'memory_init', [operator.b, operator.a]);
+    case 'data.drop':
+      s.fuel.flush();
+      callBuiltin(s, 'data_drop', 'void', [operator.a], []);
+      return;
+    default: throw new Error(`no lowering for memory operator ${operator.op.name}`);
+  }
+}

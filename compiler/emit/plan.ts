@@ -1,0 +1,67 @@
+/** What lowering decides about a module before it emits a function: symbols, funcref slots, the vmctx's layout, prices, partitions. */
+import { layoutVmctx, type VmctxLayout } from '../../runtime-c/abi.js';
+import type { ResolvedOptions } from '../options.js';
+import type { CostTable } from '../metering/cost.js';
+import { defaultCostTable } from '../metering/cost.js';
+import type { WasmModule } from '../wasm/module.js';
+import { assignSymbols } from './symbols.js';
+
+export interface ModulePlan {
+  readonly module: WasmModule;
+  readonly options: ResolvedOptions;
+  readonly costs: CostTable;
+  readonly layout: VmctxLayout;
+  /** Symbol of every function, by function index (imported ones have none). */
+  readonly symbols: readonly string[];
+  /** Funcref slot of each function that can be referenced: the imported ones, then those defined ones that escape, in index order. */
+  readonly slots: ReadonlyMap<number, number>;
+  /** Ranges of function bodies, [from, to), each compiled as one LLVM module. */
+  readonly partitions: readonly (readonly [number, number])[];
+}
+
+/**
+ * Bytes of code in a partition, about. Partitions compile in parallel and do not inline into each other; the size is fixed, not derived from the machine's
+ * cores, so that a build gives the same bytes everywhere.
+ */
+const PARTITION_BYTES = 48 * 1024;
+
+function planPartitions(module: WasmModule): [number, number][] {
+  const total = module.bodies.reduce((sum, body) => sum + (body.codeEnd - body.codeStart), 0);
+  const target = total / Math.max(1, Math.round(total / PARTITION_BYTES));
+  const partitions: [number, number][] = [];
+  let from = 0;
+  let bytes = 0;
+  module.bodies.forEach((body, i) => {
+    bytes += body.codeEnd - body.codeStart;
+    if (bytes >= target && i + 1 < module.bodies.length) {
+      partitions.push([from, i + 1]);
+      from = i + 1;
+      bytes = 0;
+    }
+  });
+  if (from < module.bodies.length) partitions.push([from, module.bodies.length]);
+  return partitions;
+}
+
+function planSlots(module: WasmModule): Map<number, number> {
+  const escaping = new Set(module.refs);
+  if (module.start !== undefined) escaping.add(module.start);
+  for (const { kind, index } of module.exports) if (kind === 'func') escaping.add(index);
+  const slots = new Map<number, number>();
+  for (let i = 0; i < module.importedFuncs; i++) slots.set(i, i);
+  for (const index of [...escaping].sort((a, b) => a - b)) if (index >= module.importedFuncs) slots.set(index, slots.size);
+  return slots;
+}
+
+/** Plans the lowering of a valid module. */
+export function planModule(module: WasmModule, options: ResolvedOptions): ModulePlan {
+  return {
+    module,
+    options,
+    costs: options.costTable ?? defaultCostTable(),
+    layout: layoutVmctx({ memories: module.memories.length, tables: module.tables.length, globals: module.globals.length, importedFuncs: module.importedFuncs }),
+    symbols: assignSymbols(module),
+    slots: planSlots(module),
+    partitions: planPartitions(module),
+  };
+}

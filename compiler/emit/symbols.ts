@@ -1,0 +1,34 @@
+/** Symbols of compiled functions: what gdb, perf and backtraces show. */
+import type { WasmModule } from '../wasm/module.js';
+
+/**
+ * Names that LLVM's code generator may call on its own account (memory functions, the soft-float and libm fallbacks), or that the artifact uses itself. A wasm
+ * function of that name must not answer such a call.
+ */
+const RESERVED = /^(_.*|waot.*|llvm\..*|mem(cpy|move|set|cmp|pcpy|chr)|bcmp|bzero|str\w+|abort|(floor|ceil|trunc|rint|nearbyint|round|roundeven|fma|fmod|sqrt|fmin|fmax|l?lrint|l?lround|exp|exp2|exp10|log|log2|log10|pow|sin|cos|tan|sincos|ldexp|frexp|modf)[fl]?)$/;
+/** Longer names are cut: a symbol table of megabytes helps nobody. */
+const MAX_LENGTH = 512;
+
+/**
+ * The symbol of every function, by index: its name from the name section, or that of an export, else `func[12]`; ` [12]` is appended where the name is taken
+ * or reserved, so that symbols are unique.
+ */
+export function assignSymbols(module: WasmModule): string[] {
+  const names = new Map(module.names.funcs);
+  for (const { kind, index, name } of module.exports) if (kind === 'func' && !names.has(index)) names.set(index, name);
+  const taken = new Set<string>();
+  return module.funcs.map((_, index) => {
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must go
+    const plain = names.get(index)?.replace(/[\x00-\x1f\x7f]/g, '?').slice(0, MAX_LENGTH);
+    const usable = plain && !plain.includes('@') && !plain.startsWith('func[');
+    const unique = usable && !RESERVED.test(plain) && !taken.has(plain);
+    const symbol = unique ? plain : usable ? `${plain} [${index}]` : `func[${index}]`;
+    taken.add(symbol);
+    return symbol;
+  });
+}
+
+/** A name as an LLVM IR identifier in text: every byte that is not plain is escaped. */
+export function quoteSymbol(name: string): string {
+  return `"${[...Buffer.from(name, 'utf8')].map((c) => (c < 0x20 || c > 0x7e || c === 0x22 || c === 0x5c ? `\\${c.toString(16).padStart(2, '0')}` : String.fromCharCode(c))).join('')}"`;
+}

@@ -1,0 +1,53 @@
+/** Variables and the parametric operators. */
+import { irType } from '../llvm/builder.js';
+import { VALUE_SIZE } from '../../runtime-c/abi.js';
+import type { Operator, ValType } from '../wasm/module.js';
+import type { FunctionState } from './state.js';
+
+/** Makes the locals: parameters first, then the declared ones as zeros. Floating-point zeros are hidden from LLVM (see numeric.ts). */
+export function declareLocals(s: FunctionState, declared: readonly ValType[]): void {
+  s.type.params.forEach((type, i) => {
+    const slot = s.b.local(irType(type));
+    s.locals.push({ type, slot });
+    s.b.store(s.b.param(s.func, i + 1), slot);
+  });
+  for (const type of declared) s.locals.push({ type, slot: s.b.local(irType(type)) });
+  const zeros = new Map<ValType, ReturnType<FunctionState['pop']>>();
+  for (const { type, slot } of s.locals.slice(s.type.params.length)) {
+    let zero = zeros.get(type);
+    if (!zero) {
+      zero = s.b.zero(irType(type));
+      if (type === 'f32' || type === 'f64') zero = s.opaque(type, zero);
+      zeros.set(type, zero);
+    }
+    s.b.store(zero, slot);
+  }
+}
+
+export function emitLocal(s: FunctionState, { op, a }: Operator): void {
+  const { type, slot } = s.locals[a];
+  if (op.name === 'local.get') return s.push(type, s.b.load(irType(type), slot));
+  const value = s.pop();
+  s.b.store(value, slot);
+  if (op.name === 'local.tee') s.push(type, value);
+}
+
+export function emitGlobal(s: FunctionState, { op, a }: Operator): void {
+  const { type } = s.module.globals[a];
+  const ir = irType(type);
+  const offset = s.b.i64(BigInt(s.plan.layout.globals + a * VALUE_SIZE));
+  const slot = s.b.callHelper(a < s.module.importedGlobals ? 'imported_global' : 'own_global', 'ptr', ['ptr', 'i64'], [s.vmctx, offset]);
+  if (op.name === 'global.get') return s.push(type, s.b.callHelper(`global_get.${ir}`, ir, ['ptr'], [slot]));
+  s.b.callHelper(`global_set.${ir}`, 'void', ['ptr', ir], [slot, s.pop()]);
+}
+
+export function emitParametric(s: FunctionState, { op }: Operator): void {
+  if (op.name === 'drop') {
+    s.popOperand();
+    return;
+  }
+  const condition = s.popCondition();
+  const otherwise = s.popOperand();
+  const then = s.popOperand();
+  s.push(then.type, s.b.select(condition, s.materialise(then), s.materialise(otherwise)));
+}

@@ -1,0 +1,131 @@
+/** `wasm-aot/compiler`: compiles WebAssembly into artifacts. The pipeline is `buildWith`, read top to bottom. */
+import { basename } from 'node:path';
+import { availableParallelism } from 'node:os';
+import { CompileProcess } from './compile-process.js';
+import type { CompiledModule } from './compile-module.js';
+import { CompileError } from './diagnostics.js';
+import { linkObjects, sealArtifact } from './link.js';
+import { resolveOptions, type BuildOptions, type BuildResult, type EmitKind } from './options.js';
+import { parseModule } from './wasm/parse.js';
+import { validateModule } from './wasm/validate.js';
+
+export { CompileError, ExitCode, formatDiagnostic } from './diagnostics.js';
+export type { Diagnostic, DiagnosticKind, Place } from './diagnostics.js';
+export type { BuildOptions, BuildResult, BuildStats, CpuLevel, EmitKind, OptLevel, Progress } from './options.js';
+export { defaultCostTable, parseCostTable } from './metering/cost.js';
+export type { CostTable } from './metering/cost.js';
+
+/** bytes -> parse -> validate -> (child process: lower, codegen, scan) -> link -> seal. */
+async function buildWith(child: CompileProcess, bytes: Uint8Array, given: BuildOptions): Promise<BuildResult> {
+  const options = resolveOptions(given);
+  const report = options.onProgress ?? (() => {});
+  const clock = stopwatch();
+
+  const module = parseModule(bytes, { name: options.name });
+  report({ stage: 'validate', done: 0, total: module.bodies.length });
+  validateModule(module);
+  report({ stage: 'validate', done: module.bodies.length, total: module.bodies.length });
+  clock.lap('validate');
+
+  const compiled = await child.compile(bytes, options, report);
+  clock.lap('compile');
+
+  report({ stage: 'link', done: 0, total: 1 });
+  const artifact = await finish(compiled, options.emit, basename(options.name));
+  report({ stage: 'link', done: 1, total: 1 });
+  clock.lap('link');
+
+  return {
+    artifact,
+    ...(options.emit === 'artifact' ? {} : { parts: compiled.outputs }),
+    warnings: [],
+    stats: {
+      functions: module.bodies.length, inputBytes: bytes.length, outputBytes: artifact.length, partitions: compiled.partitions,
+      milliseconds: clock.total(), stages: { ...clock.laps, ...Object.fromEntries(Object.entries(compiled.milliseconds).map(([name, ms]) => [`${name} (cpu)`, ms])) },
+    },
+  };
+}
+
+async function finish(compiled: CompiledModule, emit: EmitKind, name: string): Promise<Uint8Array> {
+  if (emit === 'artifact') return sealArtifact(await linkObjects(compiled.outputs, { soname: name }));
+  return Buffer.concat(compiled.outputs);
+}
+
+function stopwatch(): { laps: Record<string, number>; lap: (name: string) => void; total: () => number } {
+  const start = performance.now();
+  let last = start;
+  const laps: Record<string, number> = {};
+  return {
+    laps,
+    lap(name) {
+      const now = performance.now();
+      laps[name] = now - last;
+      last = now;
+    },
+    total: () => performance.now() - start,
+  };
+}
+
+function checkBytes(bytes: unknown): Uint8Array {
+  if (bytes instanceof Uint8Array) return bytes;
+  if (bytes instanceof ArrayBuffer) return new Uint8Array(bytes);
+  throw new CompileError({ kind: 'usage', message: 'build wants the module\'s bytes: a Uint8Array or an ArrayBuffer' });
+}
+
+/**
+ * Compiles one module.
+ * @param bytes The module in the binary format.
+ * @returns The artifact (or what `options.emit` asks for), warnings, and what was done.
+ * @throws {CompileError} (rejected): malformed, invalid or unsupported input with its place; bad options; missing tools; faults of the compiler itself.
+ */
+export async function build(bytes: Uint8Array | ArrayBuffer, options: BuildOptions = {}): Promise<BuildResult> {
+  const child = new CompileProcess();
+  try {
+    return await buildWith(child, checkBytes(bytes), options);
+  } finally {
+    child.close();
+  }
+}
+
+/** A warm compiler: child processes that stay, for many modules one after another or at once. */
+export interface Compiler {
+  /** As `build`. Up to `workers` modules compile at a time. */
+  build(bytes: Uint8Array | ArrayBuffer, options?: BuildOptions): Promise<BuildResult>;
+  /** Ends the child processes. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a warm compiler.
+ * @param options.workers Child processes, 1 or more. Default: the number of cores, at most 4.
+ */
+export async function openCompiler({ workers = Math.min(4, availableParallelism()) }: { workers?: number } = {}): Promise<Compiler> {
+  if (!Number.isInteger(workers) || workers < 1) throw new CompileError({ kind: 'usage', message: `workers must be a whole number of at least 1, not ${workers}` });
+  const idle = Array.from({ length: workers }, () => new CompileProcess());
+  const all = [...idle];
+  const waiting: ((child: CompileProcess) => void)[] = [];
+  const acquire = () => new Promise<CompileProcess>((resolve) => {
+    const child = idle.pop();
+    if (child) resolve(child);
+    else waiting.push(resolve);
+  });
+  const release = (child: CompileProcess) => {
+    const next = waiting.shift();
+    if (next) next(child);
+    else idle.push(child);
+  };
+  return {
+    async build(bytes, options = {}) {
+      const checked = checkBytes(bytes);
+      const child = await acquire();
+      try {
+        return await buildWith(child, checked, options);
+      } finally {
+        release(child);
+      }
+    },
+    async close() {
+      for (const child of all) child.close();
+    },
+  };
+}

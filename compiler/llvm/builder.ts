@@ -1,0 +1,296 @@
+/**
+ * A narrow, typed face of llvm-bindings (LLVM 14): the only file that imports it. What the bindings get wrong or cannot say is settled here or in
+ * the prelude; the rest of the compiler knows neither.
+ *
+ * Facts of llvm-bindings 0.4.2 that shape this file: 64-bit constants from a JS number are wrong beyond 32 bits; constant FP values lose NaN payloads unless
+ * made by bitcast; contexts are never freed (so every compile runs in a child process); pointers are typed.
+ */
+import { createRequire } from 'node:module';
+import { readFileSync, rmSync } from 'node:fs';
+import type llvmTypes from 'llvm-bindings';
+import type { FuncType, ValType } from '../wasm/module.js';
+
+type Llvm = typeof llvmTypes;
+let loaded: Llvm | undefined;
+/** Loads the native bindings on first use: they are an optional dependency, and large. */
+function llvm(): Llvm {
+  loaded ??= createRequire(import.meta.url)('llvm-bindings') as Llvm;
+  return loaded;
+}
+
+export type Value = llvmTypes.Value;
+export type Block = llvmTypes.BasicBlock;
+export type Func = llvmTypes.Function;
+export type Phi = llvmTypes.PHINode;
+export type Type = llvmTypes.Type;
+/** The types that emitters name: value types, and what helpers take and return. */
+export type TypeName = 'i1' | 'i8' | 'i32' | 'i64' | 'f32' | 'f64' | 'ptr' | 'void';
+
+/** How each value type is held in IR: references are 64-bit integers, so that no pointer type is needed for them. */
+export const IR_TYPE: Readonly<Record<Exclude<ValType, 'v128'>, TypeName>> = { i32: 'i32', i64: 'i64', f32: 'f32', f64: 'f64', funcref: 'i64', externref: 'i64' };
+
+/** The IR type of a value type. v128 is not reachable: the feature is off, so validation has refused it. */
+export function irType(type: ValType): TypeName {
+  if (type === 'v128') throw new Error('v128 reached lowering although SIMD is off');
+  return IR_TYPE[type];
+}
+
+export type BinaryOp = 'Add' | 'Sub' | 'Mul' | 'And' | 'Or' | 'Xor' | 'Shl' | 'AShr' | 'LShr' | 'FAdd' | 'FSub' | 'FMul' | 'FDiv';
+export type CompareOp =
+  | 'ICmpEQ' | 'ICmpNE' | 'ICmpSLT' | 'ICmpULT' | 'ICmpSGT' | 'ICmpUGT' | 'ICmpSLE' | 'ICmpULE' | 'ICmpSGE' | 'ICmpUGE'
+  | 'FCmpOEQ' | 'FCmpUNE' | 'FCmpOLT' | 'FCmpOGT' | 'FCmpOLE' | 'FCmpOGE';
+export type CastOp = 'Trunc' | 'ZExt' | 'SExt' | 'FPTrunc' | 'FPExt' | 'SIToFP' | 'UIToFP' | 'BitCast';
+
+/** Builds one LLVM module: a partition of a wasm module. */
+export class ModuleBuilder {
+  private readonly context: llvmTypes.LLVMContext;
+  private readonly module: llvmTypes.Module;
+  private readonly ir: llvmTypes.IRBuilder;
+  private readonly types: Record<TypeName, Type>;
+  private readonly constants = new Map<string, Value>();
+  private readonly helpers = new Map<string, Func>();
+  private readonly funcTypes = new Map<FuncType, llvmTypes.FunctionType>();
+  private debug: DebugInfo | undefined;
+
+  constructor(name: string) {
+    const L = llvm();
+    this.context = new L.LLVMContext();
+    this.module = new L.Module(name, this.context);
+    this.ir = new L.IRBuilder(this.context);
+    const { ir } = this;
+    this.types = {
+      i1: ir.getInt1Ty(), i8: ir.getInt8Ty(), i32: ir.getInt32Ty(), i64: ir.getInt64Ty(), f32: ir.getFloatTy(), f64: ir.getDoubleTy(), ptr: ir.getInt8PtrTy(), void: ir.getVoidTy(),
+    };
+  }
+
+  // --- types and constants -----------------------------------------------------------------------------------------
+
+  /** The IR type of the results of a wasm function: void, the one type, or a literal struct. */
+  resultType(type: FuncType): Type {
+    if (type.results.length === 0) return this.types.void;
+    if (type.results.length === 1) return this.types[irType(type.results[0])];
+    return llvm().StructType.get(this.context, type.results.map((t) => this.types[irType(t)]));
+  }
+
+  /** The IR type of a compiled function: (vmctx, parameters...) -> results. */
+  funcType(type: FuncType): llvmTypes.FunctionType {
+    let made = this.funcTypes.get(type);
+    if (!made) {
+      made = llvm().FunctionType.get(this.resultType(type), [this.types.ptr, ...type.params.map((t) => this.types[irType(t)])], false);
+      this.funcTypes.set(type, made);
+    }
+    return made;
+  }
+
+  i32(value: number): Value {
+    return this.constant(`i32 ${value}`, () => this.ir.getInt32(value >>> 0));
+  }
+
+  /** A 64-bit constant, by its bits. Built from two halves: the bindings' own 64-bit constants are wrong beyond 32 bits. */
+  i64(bits: bigint): Value {
+    return this.constant(`i64 ${bits}`, () => {
+      const half = (n: bigint) => this.ir.CreateZExt(this.ir.getInt32(Number(n & 0xffffffffn)), this.types.i64);
+      return this.ir.CreateOr(this.ir.CreateShl(half(bits >> 32n), half(32n)), half(bits));
+    });
+  }
+
+  /** A floating-point constant by its bits: a bitcast is exact where a number would lose a NaN's payload. */
+  float(type: 'f32' | 'f64', bits: bigint): Value {
+    return this.constant(`${type} ${bits}`, () => {
+      const int = type === 'f32' ? this.i32(Number(bits)) : this.i64(bits);
+      return llvm().ConstantExpr.getBitCast(int as llvmTypes.Constant, this.types[type]);
+    });
+  }
+
+  zero(type: TypeName): Value {
+    return this.constant(`zero ${type}`, () => llvm().Constant.getNullValue(this.types[type]));
+  }
+
+  private constant(key: string, make: () => Value): Value {
+    let value = this.constants.get(key);
+    if (!value) {
+      value = make();
+      this.constants.set(key, value);
+    }
+    return value;
+  }
+
+  // --- functions ----------------------------------------------------------------------------------------------------
+
+  /** Declares a compiled function; the codegen addon gives it hidden visibility unless it is internal. */
+  declareFunc(name: string, type: FuncType, internal: boolean): Func {
+    const { ExternalLinkage, InternalLinkage } = llvm().GlobalValue.LinkageTypes;
+    return llvm().Function.Create(this.funcType(type), internal ? InternalLinkage : ExternalLinkage, name, this.module);
+  }
+
+  /** A prelude helper, declared on first use. */
+  private helper(name: string, result: TypeName, params: readonly TypeName[]): Func {
+    let func = this.helpers.get(name);
+    if (!func) {
+      const type = llvm().FunctionType.get(this.types[result], params.map((t) => this.types[t]), false);
+      func = llvm().Function.Create(type, llvm().GlobalValue.LinkageTypes.ExternalLinkage, name, this.module);
+      this.helpers.set(name, func);
+    }
+    return func;
+  }
+
+  /** Calls the prelude helper `waot.<name>`. */
+  callHelper(name: string, result: TypeName, params: readonly TypeName[], args: Value[]): Value {
+    return this.ir.CreateCall(this.helper(`waot.${name}`, result, params), args);
+  }
+
+  call(func: Func, args: Value[]): Value {
+    return this.ir.CreateCall(func, args);
+  }
+
+  /** Calls through a code pointer. */
+  callIndirect(type: FuncType, code: Value, args: Value[]): Value {
+    const funcType = this.funcType(type);
+    return this.ir.CreateCall(funcType, this.ir.CreateBitCast(code, llvm().PointerType.get(funcType, 0)), args);
+  }
+
+  param(func: Func, index: number): Value {
+    return func.getArg(index);
+  }
+
+  // --- blocks -------------------------------------------------------------------------------------------------------
+
+  /** A new block; it is placed in the function at once. */
+  block(func: Func, name: string): Block {
+    return llvm().BasicBlock.Create(this.context, name, func);
+  }
+
+  moveTo(block: Block): void {
+    this.ir.SetInsertPoint(block);
+  }
+
+  current(): Block {
+    return this.ir.GetInsertBlock() as Block;
+  }
+
+  br(to: Block): void {
+    this.ir.CreateBr(to);
+  }
+
+  condBr(condition: Value, then: Block, otherwise: Block): void {
+    this.ir.CreateCondBr(condition, then, otherwise);
+  }
+
+  switchOn(value: Value, otherwise: Block, cases: readonly Block[]): void {
+    const inst = this.ir.CreateSwitch(value, otherwise, cases.length);
+    cases.forEach((block, i) => inst.addCase(this.ir.getInt32(i), block));
+  }
+
+  unreachable(): void {
+    this.ir.CreateUnreachable();
+  }
+
+  /** Returns the values: none, one, or a struct of them. */
+  ret(type: FuncType, values: readonly Value[]): void {
+    if (values.length === 0) this.ir.CreateRetVoid();
+    else if (values.length === 1) this.ir.CreateRet(values[0]);
+    else {
+      let struct: Value = llvm().UndefValue.get(this.resultType(type));
+      values.forEach((value, i) => { struct = this.ir.CreateInsertValue(struct, value, [i]); });
+      this.ir.CreateRet(struct);
+    }
+  }
+
+  /** The results of a call as separate values. */
+  results(type: FuncType, value: Value): Value[] {
+    if (type.results.length < 2) return type.results.length === 0 ? [] : [value];
+    return type.results.map((_, i) => this.ir.CreateExtractValue(value, [i]));
+  }
+
+  phi(type: TypeName): Phi {
+    return this.ir.CreatePHI(this.types[type], 2);
+  }
+
+  addIncoming(phi: Phi, value: Value, from: Block): void {
+    phi.addIncoming(value, from);
+  }
+
+  // --- instructions -------------------------------------------------------------------------------------------------
+
+  local(type: TypeName): Value {
+    return this.ir.CreateAlloca(this.types[type], null);
+  }
+
+  load(type: TypeName, slot: Value): Value {
+    return this.ir.CreateLoad(this.types[type], slot);
+  }
+
+  store(value: Value, slot: Value): void {
+    this.ir.CreateStore(value, slot);
+  }
+
+  binary(op: BinaryOp, a: Value, b: Value): Value {
+    return this.ir[`Create${op}`](a, b);
+  }
+
+  compare(op: CompareOp, a: Value, b: Value): Value {
+    return this.ir[`Create${op}`](a, b);
+  }
+
+  cast(op: CastOp, value: Value, to: TypeName): Value {
+    return this.ir[`Create${op}`](value, this.types[to]);
+  }
+
+  select(condition: Value, then: Value, otherwise: Value): Value {
+    return this.ir.CreateSelect(condition, then, otherwise);
+  }
+
+  // --- debug information --------------------------------------------------------------------------------------------
+
+  /** Starts DWARF for the module: a location's line is the byte offset in the wasm file. */
+  enableDebugInfo(fileName: string, optimised: boolean): void {
+    this.module.addModuleFlag(llvm().Module.ModFlagBehavior.Warning, 'Debug Info Version', llvm().LLVMConstants.DEBUG_METADATA_VERSION);
+    this.module.addModuleFlag(llvm().Module.ModFlagBehavior.Warning, 'Dwarf Version', 4);
+    const builder = new (llvm().DIBuilder)(this.module);
+    const file = builder.createFile(fileName, '.');
+    builder.createCompileUnit(llvm().dwarf.SourceLanguage.DW_LANG_C99, file, 'wasm-aot', optimised, '', 0);
+    const type = builder.createSubroutineType(builder.getOrCreateTypeArray([null]));
+    this.debug = { builder, file, type };
+  }
+
+  /** Gives a function its DWARF entry and makes it the scope of the locations that follow. */
+  beginFuncDebug(func: Func, name: string, offset: number): void {
+    if (!this.debug) return;
+    const { builder, file, type } = this.debug;
+    const flags = llvm().DISubprogram.DISPFlags;
+    const scope = builder.createFunction(file, name, name, file, offset, type, offset, llvm().DINode.DIFlags.FlagPrototyped, flags.SPFlagDefinition);
+    func.setSubprogram(scope);
+    this.debug.scope = scope;
+    this.setDebugOffset(offset);
+  }
+
+  /** The instructions that follow come from the operator at this byte offset. */
+  setDebugOffset(offset: number): void {
+    if (this.debug?.scope) this.ir.SetCurrentDebugLocation(llvm().DILocation.get(this.context, offset, 0, this.debug.scope));
+  }
+
+  // --- the end ------------------------------------------------------------------------------------------------------
+
+  /** The finished module as LLVM 14 bitcode. The bindings can write it to a file only: `scratch` names one, which is removed again. */
+  writeBitcode(scratch: string): Uint8Array {
+    this.debug?.builder.finalize();
+    try {
+      llvm().WriteBitcodeToFile(this.module, scratch);
+      return readFileSync(scratch);
+    } finally {
+      rmSync(scratch, { force: true });
+    }
+  }
+
+  /** The module as text, for diagnosing the compiler itself. */
+  print(): string {
+    return this.module.print();
+  }
+}
+
+interface DebugInfo {
+  readonly builder: llvmTypes.DIBuilder;
+  readonly file: llvmTypes.DIFile;
+  readonly type: llvmTypes.DISubroutineType;
+  scope?: llvmTypes.DISubprogram;
+}

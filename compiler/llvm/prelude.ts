@@ -1,0 +1,281 @@
+/**
+ * The prelude: helpers in LLVM 22's IR text for everything that llvm-bindings cannot say (inline asm, volatile, alignment 1, invariant loads, newer intrinsics),
+ * and for operators whose wasm semantics differ from LLVM's. Each is `alwaysinline`, so at every level none is left as a call.
+ * The codegen addon links this text into each partition.
+ */
+import { BUILTINS, OFFSETS, STATUS, StatusCode, VALUE_SIZE, type AbiType } from '../../runtime-c/abi.js';
+import type { Arch } from '../../runtime-c/abi.js';
+
+type ArchName = keyof typeof Arch;
+
+/** What the prelude must spell differently for each architecture. */
+const ASM: Record<ArchName, { charge: string; chargeReg: string; read: string; floatReg: string; clobbers: string }> = {
+  x86_64: { charge: 'addq $0, %rbp', chargeReg: 'addq $0, %rbp', read: 'movq %rbp, $0', floatReg: 'x', clobbers: ',~{dirflag},~{fpsr},~{flags}' },
+  aarch64: { charge: 'add x28, x28, $0', chargeReg: 'add x28, x28, $0', read: 'mov $0, x28', floatReg: 'w', clobbers: '' },
+};
+
+const define = (signature: string, body: string) => `define linkonce_odr hidden ${signature} #0 {\n${body.trim().split('\n').map((l) => `  ${l.trim()}`).join('\n')}\n}\n`;
+
+/** Code that ends the activation when `%condition` holds; the trap is marked unlikely and never merged, so that its pc names one operator. */
+const trapIf = (condition: string, status: number, label: string) => `
+  br i1 ${condition}, label %${label}.trap, label %${label}.ok, !prof !0
+  ${label}.trap:
+  call void @llvm.ubsantrap(i8 ${status}) #3
+  unreachable
+  ${label}.ok:`;
+
+function fuelHelpers(arch: ArchName): string {
+  const asm = ASM[arch];
+  // A charge touches nothing that LLVM knows of: without the memory attribute it would count as a clobber of all memory (1.4x on memory-bound loops).
+  // The fuel register is named in the asm text alone: as a constraint or clobber it would be saved, restored, and the charge lost.
+  return [
+    define('void @waot.charge(i64 %n)', `call void asm sideeffect "${asm.charge}", "i${asm.clobbers}"(i64 %n) #1\nret void`),
+    define('void @waot.charge_units(i64 %count, i64 %cost)', `
+      %n = mul nuw nsw i64 %count, %cost
+      call void asm sideeffect "${asm.chargeReg}", "r${asm.clobbers}"(i64 %n) #1
+      ret void`),
+    // Stops at a deterministic place: exhausted means that the register is above zero.
+    define('void @waot.check()', `
+      %fuel = call i64 asm sideeffect "${asm.read}", "=r"() #1
+      %exhausted = icmp sgt i64 %fuel, 0
+      ${trapIf('%exhausted', StatusCode.out_of_fuel, 'fuel')}
+      ret void`),
+  ].join('\n');
+}
+
+function trapHelpers(): string {
+  return STATUS.filter((s) => s.code > 0 && s.code < 64).map((s) => `define linkonce_odr hidden void @waot.trap.${s.name}() #2 {\n  call void @llvm.ubsantrap(i8 ${s.code}) #3\n  unreachable\n}\n`).join('\n');
+}
+
+/** Identity functions that LLVM cannot see through: see emit/numeric.ts for why floating-point constants need them. */
+function opaqueHelpers(arch: ArchName): string {
+  const reg: Record<string, string> = { i32: 'r', i64: 'r', float: ASM[arch].floatReg, double: ASM[arch].floatReg };
+  return [['i32', 'i32'], ['i64', 'i64'], ['f32', 'float'], ['f64', 'double']]
+    .map(([name, type]) => define(`${type} @waot.opaque.${name}(${type} %v)`, `%r = call ${type} asm "", "=${reg[type]},0"(${type} %v) #4\nret ${type} %r`)).join('\n');
+}
+
+/** Loads and stores of linear memory: volatile, so that LLVM drops none that may trap and keeps their order; alignment 1, since wasm promises none. */
+function memoryHelpers(): string {
+  const address = '%index = zext i32 %addr to i64\n%ea = add nuw nsw i64 %index, %offset\n%p = getelementptr i8, ptr %base, i64 %ea';
+  const load = (name: string, type: string, mem: string, extend?: 'sext' | 'zext') => define(`${type} @waot.${name}(ptr %base, i32 %addr, i64 %offset)`, `
+    ${address}
+    %m = load volatile ${mem}, ptr %p, align 1
+    ${extend ? `%v = ${extend} ${mem} %m to ${type}\nret ${type} %v` : `ret ${type} %m`}`);
+  const store = (name: string, type: string, mem: string) => define(`void @waot.${name}(ptr %base, i32 %addr, i64 %offset, ${type} %v)`, `
+    ${address}
+    ${mem === type ? '' : `%m = trunc ${type} %v to ${mem}`}
+    store volatile ${mem} ${mem === type ? '%v' : '%m'}, ptr %p, align 1
+    ret void`);
+  return [
+    load('i32.load', 'i32', 'i32'), load('i64.load', 'i64', 'i64'), load('f32.load', 'float', 'float'), load('f64.load', 'double', 'double'),
+    ...(['i32', 'i64'] as const).flatMap((type) => [8, 16, ...(type === 'i64' ? [32] : [])].flatMap((bits) => [
+      load(`${type}.load${bits}_s`, type, `i${bits}`, 'sext'), load(`${type}.load${bits}_u`, type, `i${bits}`, 'zext'), store(`${type}.store${bits}`, type, `i${bits}`),
+    ])),
+    store('i32.store', 'i32', 'i32'), store('i64.store', 'i64', 'i64'), store('f32.store', 'float', 'float'), store('f64.store', 'double', 'double'),
+  ].join('\n');
+}
+
+/** Fields of the vmctx. What never changes while an instance lives is an invariant load, which LLVM may hoist over calls and stores. */
+function vmctxHelpers(): string {
+  const at = (base: string, offset: string, to: string) => `${to} = getelementptr i8, ptr ${base}, i64 ${offset}`;
+  const invariant = (type: string, ptr: string, to: string) => `${to} = load ${type}, ptr ${ptr}, align 8, !invariant.load !1`;
+  const pointerField = (name: string, param = '%offset') => define(`ptr @waot.${name}(ptr %vmctx, i64 ${param})`, `${at('%vmctx', param, '%p')}\n${invariant('ptr', '%p', '%v')}\nret ptr %v`);
+  const global = (name: string, type: string) => [
+    define(`${type} @waot.global_get.${name}(ptr %slot)`, `%v = load ${type}, ptr %slot, align 8\nret ${type} %v`),
+    // Volatile: a later access that traps must find the global written.
+    define(`void @waot.global_set.${name}(ptr %slot, ${type} %v)`, `store volatile ${type} %v, ptr %slot, align 8\nret void`),
+  ].join('\n');
+  const tableElement = (trap: number) => `
+    ${at('%vmctx', '%table_offset', '%tp')}
+    ${invariant('ptr', '%tp', '%table')}
+    ${at('%table', String(OFFSETS.table.length), '%lp')}
+    %length = load i64, ptr %lp, align 8
+    %i = zext i32 %index to i64
+    %out = icmp uge i64 %i, %length
+    ${trapIf('%out', trap, 'bounds')}
+    %ep = getelementptr i8, ptr %table, i64 ${OFFSETS.table.elements}
+    %elements = load ptr, ptr %ep, align 8
+    %element = getelementptr i64, ptr %elements, i64 %i`;
+  return [
+    // The own slot of a global, or the slot that an imported one points to.
+    define('ptr @waot.own_global(ptr %vmctx, i64 %offset)', `${at('%vmctx', '%offset', '%p')}\nret ptr %p`),
+    pointerField('imported_global'), pointerField('memory_base'), pointerField('import_code'), pointerField('import_vmctx'),
+    global('i32', 'i32'), global('i64', 'i64'), global('f32', 'float'), global('f64', 'double'),
+    define('i64 @waot.funcref(ptr %vmctx, i64 %offset)', `
+      ${at('%vmctx', String(OFFSETS.vmctx.funcrefs), '%ap')}
+      ${invariant('ptr', '%ap', '%array')}
+      ${at('%array', '%offset', '%p')}
+      ${invariant('i64', '%p', '%v')}
+      ret i64 %v`),
+    define('i64 @waot.table_get(ptr %vmctx, i64 %table_offset, i32 %index)', `${tableElement(StatusCode.out_of_bounds_table_access)}\n%v = load i64, ptr %element, align 8\nret i64 %v`),
+    define('void @waot.table_set(ptr %vmctx, i64 %table_offset, i32 %index, i64 %v)', `${tableElement(StatusCode.out_of_bounds_table_access)}\nstore volatile i64 %v, ptr %element, align 8\nret void`),
+    define('i32 @waot.table_size(ptr %vmctx, i64 %table_offset)', `
+      ${at('%vmctx', '%table_offset', '%tp')}
+      ${invariant('ptr', '%tp', '%table')}
+      ${at('%table', String(OFFSETS.table.length), '%lp')}
+      %length = load i64, ptr %lp, align 8
+      %v = trunc i64 %length to i32
+      ret i32 %v`),
+    // call_indirect: range, null, type, in that order and in constant time. Function types are interned, so one comparison of pointers decides.
+    define('ptr @waot.callee(ptr %vmctx, i64 %table_offset, i32 %index, i64 %type_offset)', `
+      ${tableElement(StatusCode.undefined_element)}
+      %func = load ptr, ptr %element, align 8
+      %null = icmp eq ptr %func, null
+      ${trapIf('%null', StatusCode.uninitialized_element, 'null')}
+      ${at('%vmctx', String(OFFSETS.vmctx.types), '%typesp')}
+      ${invariant('ptr', '%typesp', '%types')}
+      ${at('%types', '%type_offset', '%wantp')}
+      ${invariant('ptr', '%wantp', '%want')}
+      ${at('%func', String(OFFSETS.func.type), '%foundp')}
+      ${invariant('ptr', '%foundp', '%found')}
+      %differ = icmp ne ptr %found, %want
+      ${trapIf('%differ', StatusCode.indirect_call_type_mismatch, 'type')}
+      ret ptr %func`),
+    define('ptr @waot.func_code(ptr %func)', `${at('%func', String(OFFSETS.func.code), '%p')}\n${invariant('ptr', '%p', '%v')}\nret ptr %v`),
+    define('ptr @waot.func_vmctx(ptr %func)', `${at('%func', String(OFFSETS.func.vmctx), '%p')}\n${invariant('ptr', '%p', '%v')}\nret ptr %v`),
+  ].join('\n');
+}
+
+/** One wrapper for each builtin: loads its address from the vmctx and calls it. */
+function builtinHelpers(): string {
+  const ir = (type: AbiType | 'void') => ({ ptr: 'ptr', u8: 'i8', i32: 'i32', u32: 'i32', i64: 'i64', u64: 'i64', void: 'void' })[type];
+  return BUILTINS.map((builtin, index) => {
+    const params = builtin.params.map((type, i) => `${ir(type)} %a${i}`).join(', ');
+    const result = ir(builtin.result);
+    return define(`${result} @waot.builtin.${builtin.name}(${params})`, `
+      %bp = getelementptr i8, ptr %a0, i64 ${OFFSETS.vmctx.builtins}
+      %table = load ptr, ptr %bp, align 8, !invariant.load !1
+      %fp = getelementptr i8, ptr %table, i64 ${index * 8}
+      %f = load ptr, ptr %fp, align 8, !invariant.load !1
+      ${result === 'void' ? '' : '%r = '}call ${result} %f(${params})
+      ret ${result === 'void' ? 'void' : `${result} %r`}`);
+  }).join('\n');
+}
+
+/** Traps when a bulk builtin says so. */
+function checkedHelpers(): string {
+  return (['out_of_bounds_memory_access', 'out_of_bounds_table_access'] as const)
+    .map((name) => define(`void @waot.trap_if.${name}(i32 %failed)`, `%bad = icmp ne i32 %failed, 0\n${trapIf('%bad', StatusCode[name], 'bulk')}\nret void`)).join('\n');
+}
+
+function integerHelpers(): string {
+  const per = (t: 'i32' | 'i64') => {
+    const bits = t === 'i32' ? 32 : 64;
+    const min = t === 'i32' ? '-2147483648' : '-9223372036854775808';
+    const divisor = `%zero = icmp eq ${t} %b, 0\n${trapIf('%zero', StatusCode.integer_divide_by_zero, 'zero')}`;
+    const sig = (op: string) => `${t} @waot.${t}.${op}(${t} %a, ${t} %b)`;
+    const unary = (op: string, body: string) => define(`${t} @waot.${t}.${op}(${t} %a)`, body);
+    return [
+      define(sig('div_s'), `${divisor}
+        %least = icmp eq ${t} %a, ${min}
+        %minus = icmp eq ${t} %b, -1
+        %over = and i1 %least, %minus
+        ${trapIf('%over', StatusCode.integer_overflow, 'over')}
+        %r = sdiv ${t} %a, %b
+        ret ${t} %r`),
+      define(sig('div_u'), `${divisor}\n%r = udiv ${t} %a, %b\nret ${t} %r`),
+      // The remainder of the least integer by -1 is 0 in wasm and undefined in LLVM: divide by 1 instead.
+      define(sig('rem_s'), `${divisor}
+        %minus = icmp eq ${t} %b, -1
+        %d = select i1 %minus, ${t} 1, ${t} %b
+        %r = srem ${t} %a, %d
+        ret ${t} %r`),
+      define(sig('rem_u'), `${divisor}\n%r = urem ${t} %a, %b\nret ${t} %r`),
+      define(sig('rotl'), `%r = call ${t} @llvm.fshl.${t}(${t} %a, ${t} %a, ${t} %b)\nret ${t} %r`),
+      define(sig('rotr'), `%r = call ${t} @llvm.fshr.${t}(${t} %a, ${t} %a, ${t} %b)\nret ${t} %r`),
+      unary('clz', `%r = call ${t} @llvm.ctlz.${t}(${t} %a, i1 false)\nret ${t} %r`),
+      unary('ctz', `%r = call ${t} @llvm.cttz.${t}(${t} %a, i1 false)\nret ${t} %r`),
+      unary('popcnt', `%r = call ${t} @llvm.ctpop.${t}(${t} %a)\nret ${t} %r`),
+      ...[8, 16, 32].filter((n) => n < bits).map((n) => unary(`extend${n}_s`, `%n = trunc ${t} %a to i${n}\n%r = sext i${n} %n to ${t}\nret ${t} %r`)),
+      `declare ${t} @llvm.fshl.${t}(${t}, ${t}, ${t})\ndeclare ${t} @llvm.fshr.${t}(${t}, ${t}, ${t})`,
+      `declare ${t} @llvm.ctlz.${t}(${t}, i1)\ndeclare ${t} @llvm.cttz.${t}(${t}, i1)\ndeclare ${t} @llvm.ctpop.${t}(${t})\n`,
+    ].join('\n');
+  };
+  return `${per('i32')}\n${per('i64')}`;
+}
+
+/** LLVM spells both float and double constants as the 64 bits of a double. */
+function fp(value: number): string {
+  const view = new DataView(new ArrayBuffer(8));
+  view.setFloat64(0, value);
+  return `0x${view.getBigUint64(0).toString(16).toUpperCase().padStart(16, '0')}`;
+}
+
+function floatHelpers(): string {
+  const per = (name: 'f32' | 'f64') => {
+    const t = name === 'f32' ? 'float' : 'double';
+    const int = name === 'f32' ? 'i32' : 'i64';
+    const call = (op: string, intrinsic: string) => `${define(`${t} @waot.${name}.${op}(${t} %a)`, `%r = call ${t} @llvm.${intrinsic}.${name}(${t} %a)\nret ${t} %r`)}\ndeclare ${t} @llvm.${intrinsic}.${name}(${t})`;
+    // Not llvm.minimum: LLVM folds minimum(x, x) to x, which leaves a signalling NaN as it was. Where the operands are equal, or-ing (and-ing) the bits picks the zero with (without) the sign.
+    const extremum = (op: 'min' | 'max') => define(`${t} @waot.${name}.${op}(${t} %a, ${t} %b)`, `
+      %nan = fcmp uno ${t} %a, %b
+      %sum = fadd ${t} %a, %b
+      %below = fcmp ${op === 'min' ? 'olt' : 'ogt'} ${t} %a, %b
+      %above = fcmp ${op === 'min' ? 'ogt' : 'olt'} ${t} %a, %b
+      %ai = bitcast ${t} %a to ${int}
+      %bi = bitcast ${t} %b to ${int}
+      %both = ${op === 'min' ? 'or' : 'and'} ${int} %ai, %bi
+      %equal = bitcast ${int} %both to ${t}
+      %r0 = select i1 %above, ${t} %b, ${t} %equal
+      %r1 = select i1 %below, ${t} %a, ${t} %r0
+      %r = select i1 %nan, ${t} %sum, ${t} %r1
+      ret ${t} %r`);
+    return [
+      call('ceil', 'ceil'), call('floor', 'floor'), call('trunc', 'trunc'), call('nearest', 'roundeven'), call('sqrt', 'sqrt'), call('abs', 'fabs'),
+      define(`${t} @waot.${name}.neg(${t} %a)`, `%r = fneg ${t} %a\nret ${t} %r`),
+      define(`${t} @waot.${name}.copysign(${t} %a, ${t} %b)`, `%r = call ${t} @llvm.copysign.${name}(${t} %a, ${t} %b)\nret ${t} %r`),
+      `declare ${t} @llvm.copysign.${name}(${t}, ${t})`,
+      extremum('min'), extremum('max'),
+      define(`${t} @waot.canonical.${name}(${t} %a)`, `%nan = fcmp uno ${t} %a, %a\n%r = select i1 %nan, ${t} 0x7FF8000000000000, ${t} %a\nret ${t} %r`),
+    ].join('\n');
+  };
+  return `${per('f32')}\n${per('f64')}`;
+}
+
+/** Float to integer: checked (trunc) and saturating. The limits are exact in the source type; the comparison is false for NaN, which is asked first. */
+function truncHelpers(): string {
+  const out: string[] = [];
+  for (const from of ['f32', 'f64'] as const) {
+    for (const to of ['i32', 'i64'] as const) {
+      for (const sign of ['s', 'u'] as const) {
+        const t = from === 'f32' ? 'float' : 'double';
+        const bits = to === 'i32' ? 32 : 64;
+        const high = sign === 's' ? 2 ** (bits - 1) : 2 ** bits;
+        // The least value that still truncates into range: exclusive where the number below is exact in the source type, else inclusive.
+        const exclusive = sign === 'u' || (from === 'f64' && to === 'i32');
+        const low = sign === 'u' ? -1 : exclusive ? -(2 ** (bits - 1)) - 1 : -(2 ** (bits - 1));
+        const op = sign === 's' ? 'fptosi' : 'fptoui';
+        out.push(define(`${to} @waot.${to}.trunc_${from}_${sign}(${t} %a)`, `
+          %nan = fcmp uno ${t} %a, %a
+          ${trapIf('%nan', StatusCode.invalid_conversion_to_integer, 'nan')}
+          %above = fcmp ${exclusive ? 'ogt' : 'oge'} ${t} %a, ${fp(low)}
+          %below = fcmp olt ${t} %a, ${fp(high)}
+          %in = and i1 %above, %below
+          %out = xor i1 %in, true
+          ${trapIf('%out', StatusCode.integer_overflow, 'range')}
+          %r = ${op} ${t} %a to ${to}
+          ret ${to} %r`));
+        out.push(define(`${to} @waot.${to}.trunc_sat_${from}_${sign}(${t} %a)`, `%r = call ${to} @llvm.${op}.sat.${to}.${from}(${t} %a)\nret ${to} %r`));
+        out.push(`declare ${to} @llvm.${op}.sat.${to}.${from}(${t})\n`);
+      }
+    }
+  }
+  return out.join('\n');
+}
+
+/** The whole prelude for an architecture. */
+export function preludeText(arch: ArchName): string {
+  if (VALUE_SIZE !== 16) throw new Error('the prelude assumes 16-byte global slots');
+  return [
+    fuelHelpers(arch), trapHelpers(), opaqueHelpers(arch), memoryHelpers(), vmctxHelpers(), builtinHelpers(), checkedHelpers(), integerHelpers(), floatHelpers(), truncHelpers(),
+    'declare void @llvm.ubsantrap(i8 immarg)',
+    'attributes #0 = { alwaysinline }',
+    'attributes #1 = { nounwind willreturn memory(inaccessiblemem: readwrite) }',
+    'attributes #2 = { alwaysinline cold noreturn }',
+    'attributes #3 = { nomerge noreturn nounwind }',
+    'attributes #4 = { nounwind willreturn memory(none) }',
+    '!0 = !{!"branch_weights", i32 1, i32 1048576}',
+    '!1 = !{}',
+    '',
+  ].join('\n');
+}

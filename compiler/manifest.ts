@@ -1,0 +1,53 @@
+/** Writes the manifest of an artifact: see loader/manifest.ts for the schema. */
+import { createHash } from 'node:crypto';
+import { ABI_VERSION } from '../runtime-c/abi.js';
+import type { Manifest, ManifestExtern } from '../loader/manifest.js';
+import { packageVersion } from './cache.js';
+import type { ModulePlan } from './emit/plan.js';
+import type { ExternType, Limits, WasmModule } from './wasm/module.js';
+
+/** What the code was generated for. */
+export interface ManifestTarget { readonly triple: string; readonly cpu: string; readonly features: readonly string[]; readonly llvm: string }
+
+const limits = ({ min, max }: Limits) => (max === undefined ? { min } : { min, max });
+
+function describeExtern(module: WasmModule, desc: ExternType): ManifestExtern {
+  switch (desc.kind) {
+    case 'func': {
+      const { params, results } = module.types[desc.type];
+      return { kind: 'func', params: [...params], results: [...results] };
+    }
+    case 'table': return { kind: 'table', element: desc.type.element, ...limits(desc.type.limits) };
+    case 'memory': return { kind: 'memory', ...limits(desc.type.limits) };
+    case 'global': return { kind: 'global', type: desc.type.type, mutable: desc.type.mutable };
+  }
+}
+
+function exportedExtern(module: WasmModule, kind: ExternType['kind'], index: number): ManifestExtern {
+  switch (kind) {
+    case 'func': return describeExtern(module, { kind, type: module.funcs[index] });
+    case 'table': return describeExtern(module, { kind, type: module.tables[index] });
+    case 'memory': return describeExtern(module, { kind, type: module.memories[index] });
+    case 'global': return describeExtern(module, { kind, type: module.globals[index] });
+  }
+}
+
+/** The manifest, as the JSON text that goes into the artifact. The same input and options give the same text. */
+export function writeManifest(plan: ModulePlan, target: ManifestTarget): string {
+  const { module, options, costs } = plan;
+  const manifest: Manifest = {
+    schema: 1,
+    abiVersion: ABI_VERSION,
+    producer: { name: 'wasm-aot', version: packageVersion(), llvm: target.llvm },
+    source: { name: options.name, sha256: createHash('sha256').update(module.bytes).digest('hex'), bytes: module.bytes.length },
+    target: { triple: target.triple, cpu: target.cpu, features: [...target.features] },
+    options: { optLevel: options.optLevel, debug: options.debug, fuel: options.fuel, nan: options.nan },
+    ...(options.fuel === 'none' ? {} : { costTable: { name: costs.name, sha256: costs.sha256 } }),
+    imports: module.imports.map(({ module: from, name, desc }) => ({ module: from, name, ...describeExtern(module, desc) })),
+    exports: module.exports.map(({ name, kind, index }) => ({ name, ...exportedExtern(module, kind, index) })),
+    memories: module.memories.map((memory, i) => ({ ...limits(memory.limits), imported: i < module.importedMemories })),
+    functions: { imported: module.importedFuncs, defined: module.bodies.length },
+    start: module.start !== undefined,
+  };
+  return JSON.stringify(manifest);
+}

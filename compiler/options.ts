@@ -1,0 +1,104 @@
+/** The options of `build`, their defaults, and their checking: the one types file that is the compiler's API reference. */
+import type { FuelModeName } from '../runtime-c/abi.js';
+import { CompileError, type Diagnostic } from './diagnostics.js';
+import type { CostTable } from './metering/cost.js';
+
+export type OptLevel = 0 | 1 | 2 | 3;
+/** What `build` returns: a linked artifact, or one of the intermediate forms of the pipeline. */
+export type EmitKind = 'artifact' | 'obj' | 'asm' | 'ir' | 'bc';
+/** CPU level of an x86-64 artifact (x86-64 psABI, micro-architecture levels); `native` is this machine. */
+export type CpuLevel = 'v2' | 'v3' | 'v4' | 'native';
+
+export interface BuildOptions {
+  /** Name of the input, for messages and the manifest. Default `module.wasm`. */
+  readonly name?: string;
+  /** Optimisation level, as clang's. Default 2. */
+  readonly optLevel?: OptLevel;
+  /** How the code is metered. Default `outband`. */
+  readonly fuel?: FuelModeName;
+  /** Prices of operators. Default: the profile `wasmtime-1`. */
+  readonly costTable?: CostTable;
+  /** Whether to write DWARF line tables (line = byte offset in the wasm file). Default false. */
+  readonly debug?: boolean;
+  /** `canonical` makes every NaN that arithmetic produces the canonical one, so that results do not depend on level or target. Default `native`. */
+  readonly nan?: 'native' | 'canonical';
+  /** CPU level. Default `v3`. */
+  readonly cpu?: CpuLevel;
+  /** What to return. Default `artifact`. */
+  readonly emit?: EmitKind;
+  /** Called as work is done: stage, units done, units in all. */
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+export interface Progress { readonly stage: 'validate' | 'lower' | 'codegen' | 'link'; readonly done: number; readonly total: number }
+
+/** What a build did. */
+export interface BuildStats {
+  /** Functions defined in the module; bytes of wasm and of the result. */
+  readonly functions: number;
+  readonly inputBytes: number;
+  readonly outputBytes: number;
+  /** Partitions that were compiled, in parallel. */
+  readonly partitions: number;
+  /** Milliseconds of wall time, in all and by stage. */
+  readonly milliseconds: number;
+  readonly stages: Readonly<Record<string, number>>;
+}
+
+export interface BuildResult {
+  /** The bytes of what `emit` asked for; where a stage has several files (one a partition), they are joined (text) or returned in `parts`. */
+  readonly artifact: Uint8Array;
+  readonly parts?: readonly Uint8Array[];
+  readonly warnings: readonly Diagnostic[];
+  readonly stats: BuildStats;
+}
+
+type Resolved = Required<Omit<BuildOptions, 'onProgress' | 'costTable'>> & Pick<BuildOptions, 'onProgress' | 'costTable'>;
+/** Options with every default filled in. */
+export type ResolvedOptions = Resolved;
+
+const ALLOWED: { readonly [K in keyof BuildOptions]?: readonly unknown[] } = {
+  optLevel: [0, 1, 2, 3],
+  fuel: ['outband', 'sync', 'none'],
+  debug: [true, false],
+  nan: ['native', 'canonical'],
+  cpu: ['v2', 'v3', 'v4', 'native'],
+  emit: ['artifact', 'obj', 'asm', 'ir', 'bc'],
+};
+const NAMES: readonly (keyof BuildOptions)[] = ['name', 'optLevel', 'fuel', 'costTable', 'debug', 'nan', 'cpu', 'emit', 'onProgress'];
+
+/**
+ * Fills in defaults.
+ * @throws {CompileError} of kind `usage` for an unknown option (naming the nearest known one) or a value that is not allowed.
+ */
+export function resolveOptions(options: BuildOptions = {}): ResolvedOptions {
+  for (const key of Object.keys(options)) {
+    if (!NAMES.includes(key as keyof BuildOptions)) {
+      throw new CompileError({ kind: 'usage', message: `unknown option ${JSON.stringify(key)}`, note: `did you mean ${JSON.stringify(nearestName(key, NAMES))}?` });
+    }
+  }
+  for (const [key, allowed] of Object.entries(ALLOWED)) {
+    const value = options[key as keyof BuildOptions];
+    if (value !== undefined && !allowed.includes(value)) {
+      throw new CompileError({ kind: 'usage', message: `${key} cannot be ${JSON.stringify(value)}`, note: `it is one of ${allowed.join(', ')}` });
+    }
+  }
+  return {
+    name: 'module.wasm', optLevel: 2, fuel: 'outband', debug: false, nan: 'native', cpu: 'v3', emit: 'artifact',
+    ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
+  } as ResolvedOptions;
+}
+
+/** The known name with the smallest Levenshtein distance to `name`. */
+export function nearestName(name: string, known: readonly string[]): string {
+  const distance = (a: string, b: string): number => {
+    let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+    for (let i = 1; i <= a.length; i++) {
+      const next = [i];
+      for (let j = 1; j <= b.length; j++) next[j] = Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
+      row = next;
+    }
+    return row[b.length];
+  };
+  return [...known].sort((x, y) => distance(name.toLowerCase(), x.toLowerCase()) - distance(name.toLowerCase(), y.toLowerCase()))[0];
+}
