@@ -1,0 +1,106 @@
+/* call.c - the way from C into wasm and back: waot_call, what an exception does to an activation, and the table of builtins. */
+#include "internal.h"
+#include "thread.h"
+
+#include <unwind.h>
+#include <xmmintrin.h>
+
+#define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+
+/* The bits of MXCSR that change what arithmetic does: rounding, flush-to-zero, denormals-are-zero, exception masks; and their state in which wasm is defined. */
+#define MXCSR_CONTROL 0xffc0u
+#define MXCSR_DEFAULT 0x1f80u
+
+static void restore_mxcsr(const unsigned *saved) { _mm_setcsr(*saved); }
+
+/* For callers with a floating-point environment of their own (-ffast-math start-up code, fesetround, feenableexcept): wasm runs in the default one. */
+static __attribute__((noinline)) int enter_with_default_mxcsr(struct waot_thread *thread, struct waot_limits *limits, const waot_func *func, waot_value *args) {
+  __attribute__((cleanup(restore_mxcsr))) unsigned saved = _mm_getcsr(); /* also when an exception passes */
+  _mm_setcsr(MXCSR_DEFAULT);
+  return waot_enter(thread, limits, func, args);
+}
+
+/* A host function whose type no entry adapter exists for: there is no wasm to enter. */
+static __attribute__((noinline)) int call_host(const waot_func *func, waot_value *args) {
+  const struct waot_host *host = func->vmctx;
+  return ((waot_host_fn)host->fn)(host->data, args);
+}
+
+/* The fuel law: exhaustion overrides whatever else ended the call, and the consumed fuel is then the limit. */
+static int finish(struct waot_limits *limits, int status) {
+  if (UNLIKELY(status != WAOT_STATUS_OK) && __builtin_cpu_supports("avx")) {
+    __asm__ volatile("vzeroupper"); /* compiled code was left in the middle: dirty upper halves would slow down the host's SSE code */
+  }
+  if (UNLIKELY(limits->fuel > 0)) {
+    limits->fuel = 0;
+    return WAOT_STATUS_OUT_OF_FUEL;
+  }
+  return status;
+}
+
+int waot_call(waot_store *store, const waot_func *func, waot_value *args) {
+  struct waot_limits *limits = &store->limits;
+  struct waot_thread_record *thread = (struct waot_thread_record *)waot_thread_current;
+  if (UNLIKELY(!thread)) {
+    thread = waot_thread_attach();
+    if (!thread) return WAOT_STATUS_CALL_STACK_EXHAUSTED; /* no stack that wasm could use safely */
+  }
+  if (UNLIKELY(limits->fuel > 0)) return finish(limits, WAOT_STATUS_OUT_OF_FUEL);
+  if (UNLIKELY(__atomic_load_n(&limits->interrupt, __ATOMIC_RELAXED))) return WAOT_STATUS_INTERRUPTED;
+  /* Too deep, or (then the difference is larger than the stack) on a stack that isn't the thread's. */
+  uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+  if (UNLIKELY(here - thread->entry_limit >= thread->stack_high - thread->entry_limit)) return WAOT_STATUS_CALL_STACK_EXHAUSTED;
+  if (UNLIKELY(!func->enter)) return finish(limits, call_host(func, args));
+  if (UNLIKELY((_mm_getcsr() & MXCSR_CONTROL) != MXCSR_DEFAULT)) return finish(limits, enter_with_default_mxcsr(&thread->head, limits, func, args));
+  return finish(limits, waot_enter(&thread->head, limits, func, args));
+}
+
+uint32_t waot_thread_depth(void) {
+  uint32_t depth = 0;
+  if (!waot_thread_current) return 0;
+  for (const struct waot_activation *a = waot_thread_current->top; a; a = a->prev) depth++;
+  return depth;
+}
+
+/*
+ * The personality routine of waot_enter: an exception of the host, or the forced unwinding of pthread_exit, passes through; frames are unwound innermost first, so the activation
+ * of this one is the newest. The fuel in its limits is right: the exit trampoline wrote it, and the host may have changed it since.
+ */
+_Unwind_Reason_Code waot_personality(int version, _Unwind_Action actions, _Unwind_Exception_Class class, struct _Unwind_Exception *exception,
+                                     struct _Unwind_Context *context) {
+  (void)version, (void)class, (void)exception, (void)context;
+  if (actions & _UA_CLEANUP_PHASE) {
+    struct waot_thread *thread = waot_thread_current;
+    const struct waot_activation *ended = thread->top;
+    thread->in_wasm = 0;
+    thread->top = ended->prev;
+  }
+  return _URC_CONTINUE_UNWIND;
+}
+
+#define BUILTIN(name) extern __typeof__(*((struct waot_builtins *)0)->name) waot_builtin_enter_##name;
+BUILTIN(memory_size)
+BUILTIN(memory_grow)
+BUILTIN(memory_fill)
+BUILTIN(memory_copy)
+BUILTIN(memory_init)
+BUILTIN(data_drop)
+BUILTIN(table_grow)
+BUILTIN(table_fill)
+BUILTIN(table_copy)
+BUILTIN(table_init)
+BUILTIN(elem_drop)
+
+const struct waot_builtins waot_builtin_table = {
+  .memory_size = waot_builtin_enter_memory_size,
+  .memory_grow = waot_builtin_enter_memory_grow,
+  .memory_fill = waot_builtin_enter_memory_fill,
+  .memory_copy = waot_builtin_enter_memory_copy,
+  .memory_init = waot_builtin_enter_memory_init,
+  .data_drop = waot_builtin_enter_data_drop,
+  .table_grow = waot_builtin_enter_table_grow,
+  .table_fill = waot_builtin_enter_table_fill,
+  .table_copy = waot_builtin_enter_table_copy,
+  .table_init = waot_builtin_enter_table_init,
+  .elem_drop = waot_builtin_enter_elem_drop,
+};

@@ -1,0 +1,190 @@
+/*
+ * checker_linux.c - the thread that ticks every thread in wasm, once a period.
+ *
+ * Entering and leaving wasm take no lock and no fence. Two races with the checker are closed by membarrier(PRIVATE_EXPEDITED), which makes all running threads of the process
+ * pass a full barrier:
+ *   going to sleep: asleep = 1; barrier; look at all in_wasm once more. An entry sets in_wasm, then reads asleep: one of the two sees the other's store.
+ *   ticking: tick_pending = 1; barrier; look at in_wasm once more; send, or take it back. A leaving thread clears in_wasm, then reads tick_pending, and
+ *   waits while it is set. So no host code is ever interrupted by a tick (no EINTR), and at most one is pending for each thread.
+ * Where membarrier is not to be had (some sandboxes) the checker never sleeps, and a tick can now and then reach host code, where it does nothing.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "thread.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CHECKER_AWAKE = 0, CHECKER_ASLEEP = 1, CHECKER_NONE = 2 };
+
+/* Periods without a thread in wasm before the checker sleeps: a loop of short calls then pays for a wake-up at most once in so many periods. */
+#define IDLE_PERIODS 100
+/* Stack of the checker thread: it calls nothing deep, but thread-local storage of the whole process is carved out of it. */
+#define CHECKER_STACK (UINT64_C(256) << 10)
+/* Longest wait for a tick that was sent: it comes within microseconds unless somebody replaced the handler. */
+#define TICK_WAIT_NS INT64_C(100000000)
+
+uint32_t waot_checker_asleep = CHECKER_NONE;
+
+static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct timespec period;
+static bool have_membarrier;
+
+static long futex(uint32_t *word, int operation, uint32_t value) { return syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0); }
+static void barrier_everywhere(void) {
+  if (have_membarrier) syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+}
+static uint32_t load(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }
+static void store(uint32_t *word, uint32_t value) { __atomic_store_n(word, value, __ATOMIC_SEQ_CST); }
+
+static void send_tick(struct waot_thread_record *t, pid_t process) {
+  siginfo_t info;
+  memset(&info, 0, sizeof info);
+  info.si_signo = waot_tick_signal;
+  info.si_code = SI_QUEUE;
+  info.si_pid = process;
+  info.si_uid = getuid();
+  info.si_value.sival_ptr = &t->head;
+  /* Fails when the queue of pending signals is full (RLIMIT_SIGPENDING): try again in the next period. */
+  if (syscall(SYS_rt_tgsigqueueinfo, process, t->tid, waot_tick_signal, &info) != 0) store(&t->head.tick_pending, 0);
+}
+
+/* Ticks the threads in wasm. Returns whether there is any. */
+static bool scan(void) {
+  bool active = false, due = false;
+  pid_t process = getpid();
+  pthread_mutex_lock(&waot_threads_lock); /* held over the sends: a linked thread is alive, so its tid is its own */
+  for (struct waot_thread_record *t = waot_threads; t; t = t->next) {
+    t->tick_due = false;
+    if (!load(&t->head.in_wasm)) continue;
+    active = true;
+    if (load(&t->head.tick_pending)) continue;
+    store(&t->head.tick_pending, 1);
+    t->tick_due = due = true;
+  }
+  if (due) {
+    barrier_everywhere();
+    for (struct waot_thread_record *t = waot_threads; t; t = t->next) {
+      if (!t->tick_due) continue;
+      if (load(&t->head.in_wasm)) send_tick(t, process);
+      else store(&t->head.tick_pending, 0);
+    }
+  }
+  pthread_mutex_unlock(&waot_threads_lock);
+  return active;
+}
+
+static bool any_in_wasm(void) {
+  bool active = false;
+  pthread_mutex_lock(&waot_threads_lock);
+  for (struct waot_thread_record *t = waot_threads; t && !active; t = t->next) active = load(&t->head.in_wasm) != 0;
+  pthread_mutex_unlock(&waot_threads_lock);
+  return active;
+}
+
+/* Sleeps until a thread enters wasm. */
+static void sleep_until_woken(void) {
+  store(&waot_checker_asleep, CHECKER_ASLEEP);
+  barrier_everywhere();
+  if (any_in_wasm()) store(&waot_checker_asleep, CHECKER_AWAKE);
+  while (load(&waot_checker_asleep) == CHECKER_ASLEEP) futex(&waot_checker_asleep, FUTEX_WAIT, CHECKER_ASLEEP);
+}
+
+static void *checker_main(void *unused) {
+  prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); /* nanoseconds; by default the kernel may wake us 50 us late */
+  for (int idle = 0;;) {
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &period, NULL);
+    if (scan()) idle = 0;
+    else if (++idle >= IDLE_PERIODS && have_membarrier) {
+      sleep_until_woken();
+      idle = 0;
+    }
+  }
+  return unused;
+}
+
+/* Under start_lock. */
+static int start_thread(void) {
+  have_membarrier = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+  pthread_attr_t attr;
+  int error = pthread_attr_init(&attr);
+  if (error) return error;
+  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attr, CHECKER_STACK); /* if that is too little here, the default stands */
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before); /* inherited: no handler of the process ever runs on the checker */
+  pthread_t thread;
+  error = pthread_create(&thread, &attr, checker_main, NULL);
+  if (error == 0) pthread_setname_np(thread, "waot-checker");
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  pthread_attr_destroy(&attr);
+  if (error == 0) store(&waot_checker_asleep, CHECKER_AWAKE);
+  return error;
+}
+
+int waot_checker_start(uint32_t tick_us) {
+  pthread_mutex_lock(&start_lock);
+  period.tv_sec = tick_us / 1000000;
+  period.tv_nsec = (long)(tick_us % 1000000) * 1000;
+  int error = load(&waot_checker_asleep) == CHECKER_NONE ? start_thread() : 0;
+  pthread_mutex_unlock(&start_lock);
+  return error;
+}
+
+int waot_checker_wake(void) {
+  int saved_errno = errno;
+  int error = 0;
+  uint32_t expected = CHECKER_ASLEEP;
+  if (__atomic_compare_exchange_n(&waot_checker_asleep, &expected, CHECKER_AWAKE, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+    futex(&waot_checker_asleep, FUTEX_WAKE, 1);
+  } else if (expected == CHECKER_NONE) {
+    pthread_mutex_lock(&start_lock);
+    if (load(&waot_checker_asleep) == CHECKER_NONE) error = start_thread();
+    pthread_mutex_unlock(&start_lock);
+  }
+  errno = saved_errno;
+  return error;
+}
+
+void waot_tick_wait(struct waot_thread *thread) {
+  int saved_errno = errno;
+  /* Were the signal blocked here, the wait would never end. */
+  sigset_t tick;
+  sigemptyset(&tick);
+  sigaddset(&tick, waot_tick_signal);
+  pthread_sigmask(SIG_UNBLOCK, &tick, NULL);
+  struct timespec begin, now;
+  clock_gettime(CLOCK_MONOTONIC, &begin);
+  while (load(&thread->tick_pending)) {
+    sched_yield();
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if ((now.tv_sec - begin.tv_sec) * INT64_C(1000000000) + (now.tv_nsec - begin.tv_nsec) > TICK_WAIT_NS) store(&thread->tick_pending, 0);
+  }
+  errno = saved_errno;
+}
+
+void waot_checker_fork_prepare(void) {
+  pthread_mutex_lock(&start_lock);
+  pthread_mutex_lock(&waot_threads_lock);
+}
+
+void waot_checker_fork_parent(void) {
+  pthread_mutex_unlock(&waot_threads_lock);
+  pthread_mutex_unlock(&start_lock);
+}
+
+void waot_checker_fork_child(void) {
+  pthread_mutex_init(&start_lock, NULL);
+  waot_threads_fork_child();
+  store(&waot_checker_asleep, CHECKER_NONE); /* the next entry, or return to wasm, starts one */
+}

@@ -1,0 +1,151 @@
+/*
+ * code_map.c - two sorted sets of address ranges that signal handlers can search.
+ *
+ * A set is an immutable sorted snapshot behind an atomic pointer. A writer, under the lock, builds the next snapshot, publishes it, and retires the old
+ * one. A reader counts itself in before it loads the pointer and out when it is done, so a retired snapshot is unreachable once the count has been seen at 0
+ * after the pointer was replaced; until then it stays on a list. Readers never wait, and neither do writers for readers: they try again at the next write.
+ */
+#include "code_map.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct range {
+  uintptr_t start, end; /* [start, end) */
+  size_t registrations;
+};
+
+struct snapshot {
+  struct snapshot *next_retired;
+  size_t count;
+  struct range ranges[]; /* disjoint, ascending */
+};
+
+struct range_set {
+  _Atomic(struct snapshot *) current; /* NULL: empty */
+  atomic_uint readers;
+  struct snapshot *retired; /* under the lock */
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct range_set code;
+static struct range_set guards;
+
+/* Index of the first range that ends after `address`; count when there is none. */
+static size_t find(const struct snapshot *set, uintptr_t address) {
+  size_t low = 0, high = set->count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (set->ranges[middle].end <= address) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+static bool contains(struct range_set *set, uintptr_t address) {
+  /* Sequentially consistent, like the writer's exchange and its load of the count: either the writer sees this reader, or this reader sees the new snapshot. */
+  atomic_fetch_add(&set->readers, 1);
+  const struct snapshot *now = atomic_load(&set->current);
+  bool found = false;
+  if (now) {
+    size_t i = find(now, address);
+    found = i < now->count && __atomic_load_n(&now->ranges[i].start, __ATOMIC_RELAXED) <= address;
+  }
+  atomic_fetch_sub(&set->readers, 1);
+  return found;
+}
+
+/* Replaces the snapshot and frees the retired ones if no reader can have one. Under the lock. */
+static void publish(struct range_set *set, struct snapshot *next) {
+  struct snapshot *old = atomic_exchange(&set->current, next);
+  if (old) {
+    old->next_retired = set->retired;
+    set->retired = old;
+  }
+  if (atomic_load(&set->readers) != 0) return;
+  while (set->retired) {
+    struct snapshot *dead = set->retired;
+    set->retired = dead->next_retired;
+    free(dead);
+  }
+}
+
+static struct snapshot *snapshot_new(size_t count) {
+  struct snapshot *made = malloc(sizeof(struct snapshot) + count * sizeof(struct range));
+  if (made) made->count = count;
+  return made;
+}
+
+/* A copy of `now` (may be NULL) with one more range, at index i; NULL when out of memory. */
+static struct snapshot *copy_with(const struct snapshot *now, size_t i, struct range added) {
+  size_t count = now ? now->count : 0;
+  struct snapshot *made = snapshot_new(count + 1);
+  if (!made) return NULL;
+  if (count) {
+    memcpy(made->ranges, now->ranges, i * sizeof(struct range));
+    memcpy(made->ranges + i + 1, now->ranges + i, (count - i) * sizeof(struct range));
+  }
+  made->ranges[i] = added;
+  return made;
+}
+
+static int add(struct range_set *set, uintptr_t start, uintptr_t end) {
+  if (start >= end) return -1;
+  int result = -1;
+  pthread_mutex_lock(&lock);
+  struct snapshot *now = atomic_load(&set->current);
+  size_t i = now ? find(now, start) : 0;
+  struct range *at = now && i < now->count ? &now->ranges[i] : NULL;
+  if (at && at->start == start && at->end == end) {
+    at->registrations++; /* readers don't look at it */
+    result = 0;
+  } else if (!at || at->start >= end) {
+    struct snapshot *next = copy_with(now, i, (struct range){ start, end, 1 });
+    if (next) {
+      publish(set, next);
+      result = 0;
+    }
+  }
+  pthread_mutex_unlock(&lock);
+  return result;
+}
+
+static void drop(struct range_set *set, uintptr_t start, uintptr_t end) {
+  pthread_mutex_lock(&lock);
+  struct snapshot *now = atomic_load(&set->current);
+  size_t i = now ? find(now, start) : 0;
+  if (now && i < now->count && now->ranges[i].start == start && now->ranges[i].end == end && --now->ranges[i].registrations == 0) {
+    struct snapshot *next = now->count > 1 ? snapshot_new(now->count - 1) : NULL;
+    if (next) {
+      memcpy(next->ranges, now->ranges, i * sizeof(struct range));
+      memcpy(next->ranges + i, now->ranges + i + 1, (now->count - 1 - i) * sizeof(struct range));
+      publish(set, next);
+    } else if (now->count == 1) {
+      publish(set, NULL);
+    } else {
+      /* Out of memory: the range must not outlive its mapping. Empty it in place; a reader sees the old end or the new one, and the order of ends stays. */
+      __atomic_store_n(&now->ranges[i].start, end, __ATOMIC_SEQ_CST);
+    }
+  }
+  pthread_mutex_unlock(&lock);
+}
+
+int waot_code_register(const void *start, const void *end) { return add(&code, (uintptr_t)start, (uintptr_t)end); }
+void waot_code_unregister(const void *start, const void *end) { drop(&code, (uintptr_t)start, (uintptr_t)end); }
+bool waot_code_contains(const void *pc) { return contains(&code, (uintptr_t)pc); }
+
+int waot_guard_register(void *base, size_t size) { return add(&guards, (uintptr_t)base, (uintptr_t)base + size); }
+void waot_guard_unregister(void *base, size_t size) { drop(&guards, (uintptr_t)base, (uintptr_t)base + size); }
+bool waot_guard_contains(const void *address) { return contains(&guards, (uintptr_t)address); }
+
+void waot_code_map_fork_prepare(void) { pthread_mutex_lock(&lock); }
+void waot_code_map_fork_parent(void) { pthread_mutex_unlock(&lock); }
+void waot_code_map_fork_child(void) {
+  pthread_mutex_init(&lock, NULL);
+  /* Readers of the parent's other threads don't exist here, and this one is in fork(). */
+  atomic_store(&code.readers, 0);
+  atomic_store(&guards.readers, 0);
+}

@@ -1,0 +1,327 @@
+/*
+ * enter_x64.S - the entry trampoline, the landing, the exit trampoline, and the trampolines of the builtins (x86-64, System V).
+ *
+ * RBP is the fuel register: while compiled code runs it holds consumed - limit, and compiled code does nothing with it but add. C code saves and restores it like
+ * any callee-saved register, so it keeps its value across builtins.
+ *
+ * The CFI is exact at every instruction: whatever moves the stack or saves a register is followed by its directive. An unwinder therefore gets from any
+ * instruction here, or in compiled code, to the caller of waot_call with all callee-saved registers right.
+ */
+#include "abi.h"
+
+/* Stack of waot_enter while wasm runs; addresses grow upwards:
+ *
+ *     ENTER_CFA        caller's stack
+ *     ENTER_CFA - 8    return address into waot_call
+ *     ENTER_RBP        caller's rbp          \ a frame record, for walkers of the frame-pointer chain
+ *     ...              caller's rbx, r12, r13, r14, r15
+ *     +32              padding that makes rsp a multiple of 16
+ *     0 (rsp)          struct waot_activation
+ *     -8               return address into waot_enter: waot_landing is right behind the call
+ */
+#define ENTER_PAD 8
+#define ENTER_SAVED (6 * 8)
+#define ENTER_RBP (WAOT_ACTIVATION_SIZE + ENTER_PAD + ENTER_SAVED - 8)
+#define ENTER_CFA (WAOT_ACTIVATION_SIZE + ENTER_PAD + ENTER_SAVED + 8)
+
+/* DWARF pointer encoding pcrel | sdata4: needs no relocation at load time. */
+#define PCREL_SDATA4 0x1b
+
+  .hidden waot_thread_current
+  .hidden waot_checker_asleep
+  .hidden waot_checker_wake
+  .hidden waot_tick_wait
+  .hidden waot_personality
+
+  .text
+
+.macro function name
+  .globl \name
+  .hidden \name
+  .type \name, @function
+  .p2align 4
+\name:
+  .cfi_startproc
+.endm
+
+.macro end_function name
+  .cfi_endproc
+  .size \name, . - \name
+.endm
+
+.macro push_saved reg
+  pushq \reg
+  .cfi_adjust_cfa_offset 8
+  .cfi_rel_offset \reg, 0
+.endm
+
+.macro pop_saved reg
+  popq \reg
+  .cfi_adjust_cfa_offset -8
+  .cfi_restore \reg
+.endm
+
+.macro push_scratch reg
+  pushq \reg
+  .cfi_adjust_cfa_offset 8
+.endm
+
+.macro pop_scratch reg
+  popq \reg
+  .cfi_adjust_cfa_offset -8
+.endm
+
+.macro move_stack bytes /* positive: allocate */
+  subq $\bytes, %rsp
+  .cfi_adjust_cfa_offset \bytes
+.endm
+
+/*
+ * int waot_enter(struct waot_thread *rdi, struct waot_limits *rsi, const waot_func *rdx, waot_value *rcx)
+ *
+ * Links an activation, loads the fuel register, calls func->enter(func->vmctx, args, func->code), and ends at the landing, where every activation ends: normally by the
+ * call's return, otherwise sent there by a handler or by a trampoline with sp = activation, eax = status, rbp = fuel. It calls, and never tail-calls, so the frame is there
+ * for unwinders; the personality unlinks the activation when an exception or a thread's exit passes through.
+ */
+function waot_enter
+  .cfi_personality PCREL_SDATA4, waot_personality
+  push_saved %rbp
+  push_saved %rbx
+  push_saved %r12
+  push_saved %r13
+  push_saved %r14
+  push_saved %r15
+  move_stack (WAOT_ACTIVATION_SIZE + ENTER_PAD)
+
+  movq WAOT_THREAD_TOP(%rdi), %rax
+  movq %rax, WAOT_ACTIVATION_PREV(%rsp)
+  movq %rdi, WAOT_ACTIVATION_THREAD(%rsp)
+  movq %rsi, WAOT_ACTIVATION_LIMITS(%rsp)
+  movq %rsp, WAOT_THREAD_TOP(%rdi)
+  movq %rdx, %rbx                            /* func and args: in registers that the slow path keeps */
+  movq %rcx, %r12
+  movq WAOT_LIMITS_FUEL(%rsi), %rbp          /* from here to the landing rbp is the fuel; the caller's is saved above, as the CFI says */
+  movl $1, WAOT_THREAD_IN_WASM(%rdi)         /* before the load of the flag: the checker sets the flag, has all threads pass a barrier, and looks at in_wasm again */
+  cmpl $0, waot_checker_asleep(%rip)
+  jne .Lenter_wake
+.Lenter_awake:
+  movq WAOT_FUNC_VMCTX(%rbx), %rdi
+  movq %r12, %rsi
+  movq WAOT_FUNC_CODE(%rbx), %rdx
+  call *WAOT_FUNC_ENTER(%rbx)
+  xorl %eax, %eax                            /* WAOT_STATUS_OK: a normal return */
+
+  .globl waot_landing
+  .hidden waot_landing
+waot_landing:
+  /* The stack pointer, rax and rbp are all that is valid here. The direction flag is clear, the x87 stack empty and the control bits of MXCSR are as at entry, for compiled
+   * code never changes them; upper halves of ymm registers may be dirty (waot_call sees to that). */
+  movq WAOT_ACTIVATION_LIMITS(%rsp), %rcx
+  movq WAOT_ACTIVATION_THREAD(%rsp), %rbx
+  movq %rbp, WAOT_LIMITS_FUEL(%rcx)
+  movl $0, WAOT_THREAD_IN_WASM(%rbx)         /* before the load of tick_pending, by the same barrier */
+  cmpl $0, WAOT_THREAD_TICK_PENDING(%rbx)
+  jne .Lenter_tick
+.Lenter_quiet:
+  movq WAOT_ACTIVATION_PREV(%rsp), %rcx
+  movq %rcx, WAOT_THREAD_TOP(%rbx)
+  addq $(WAOT_ACTIVATION_SIZE + ENTER_PAD), %rsp
+  .cfi_adjust_cfa_offset -(WAOT_ACTIVATION_SIZE + ENTER_PAD)
+  .cfi_remember_state
+  pop_saved %r15
+  pop_saved %r14
+  pop_saved %r13
+  pop_saved %r12
+  pop_saved %rbx
+  pop_saved %rbp
+  ret
+
+  .cfi_restore_state                         /* as before the pops, with the activation on the stack */
+  .cfi_adjust_cfa_offset (WAOT_ACTIVATION_SIZE + ENTER_PAD)
+.Lenter_wake:
+  call waot_checker_wake
+  testl %eax, %eax
+  jz .Lenter_awake
+  movl $WAOT_STATUS_INTERRUPTED, %eax        /* nobody would stop it: don't start */
+  jmp waot_landing
+
+.Lenter_tick:
+  movl %eax, %r12d                           /* the status */
+  movq %rbx, %rdi
+  call waot_tick_wait
+  movl %r12d, %eax
+  jmp .Lenter_quiet
+
+  /* The trampolines below come here to end the activation r11 with the status in eax. In two steps, because no single CFI could describe a jump that also moves the
+   * stack: at the first instruction the frame is found through r11. */
+waot_land:
+  .cfi_def_cfa %r11, ENTER_CFA
+  movq %r11, %rsp
+  .cfi_def_cfa %rsp, ENTER_CFA
+  jmp waot_landing
+end_function waot_enter
+
+/* Finds the thread (r10), the activation (r11) and its limits (rax), and refuses to leave wasm with exhausted fuel, too little stack or the interrupt flag set, in
+ * that order: exhaustion overrides everything. Touches r10, r11, rax; the stack is as at the function's entry. */
+.macro check_exit
+  movq waot_thread_current@gottpoff(%rip), %r10
+  movq %fs:(%r10), %r10
+  testq %rbp, %rbp
+  jg .Lrefuse_fuel
+  cmpq WAOT_THREAD_HOST_STACK_LIMIT(%r10), %rsp
+  jb .Lrefuse_stack
+  movq WAOT_THREAD_TOP(%r10), %r11
+  movq WAOT_ACTIVATION_LIMITS(%r11), %rax
+  cmpl $0, WAOT_LIMITS_INTERRUPT(%rax)
+  jne .Lrefuse_interrupted
+.endm
+
+/* Where check_exit goes: nothing is on the stack but the return address. */
+function waot_refuse
+.Lrefuse_fuel:
+  movl $WAOT_STATUS_OUT_OF_FUEL, %eax
+  jmp .Lrefuse
+.Lrefuse_stack:
+  movl $WAOT_STATUS_CALL_STACK_EXHAUSTED, %eax
+  jmp .Lrefuse
+.Lrefuse_interrupted:
+  movl $WAOT_STATUS_INTERRUPTED, %eax
+.Lrefuse:
+  movq WAOT_THREAD_TOP(%r10), %r11
+  jmp waot_land
+end_function waot_refuse
+
+/*
+ * The way out of wasm, to code of the host that may take long, throw, call wasm again, charge or refuel. Stack during the call:
+ *
+ *     +32   compiled code's stack (CFA)
+ *     +24   return address into compiled code      \ rbp points to this pair: a valid frame record, whose
+ *     +16   rbp of the caller of waot_enter        / next one is that of the host which entered wasm
+ *     +8    rbp of compiled code: the fuel. Not read again here (the host can change the fuel), but what an unwinder finds
+ *     0     rbx of compiled code; rbx holds the activation
+ *
+ * `leave_wasm` and `return_to_wasm` enclose the call; the first keeps rdi, rsi, rdx, the second rax. `labels` names the local labels.
+ */
+.macro leave_wasm labels
+  check_exit
+  push_scratch ENTER_RBP(%r11)
+  push_saved %rbp
+  push_saved %rbx
+  movq %r11, %rbx
+  movq %rbp, WAOT_LIMITS_FUEL(%rax)          /* the host sees, and can change, the fuel */
+  leaq 16(%rsp), %rbp                        /* the frame record */
+  movl $0, WAOT_THREAD_IN_WASM(%r10)         /* before the load of tick_pending; see waot_landing */
+  cmpl $0, WAOT_THREAD_TICK_PENDING(%r10)
+  jne .L\labels\()_tick
+.L\labels\()_quiet:
+.endm
+
+.macro return_to_wasm labels
+  movq WAOT_ACTIVATION_THREAD(%rbx), %r10
+  movq WAOT_ACTIVATION_LIMITS(%rbx), %r11
+  movq WAOT_LIMITS_FUEL(%r11), %rbp
+  .cfi_restore %rbp                          /* rbp is compiled code's again */
+  movl $1, WAOT_THREAD_IN_WASM(%r10)         /* before the load of the flag; see waot_enter */
+  cmpl $0, waot_checker_asleep(%rip)
+  jne .L\labels\()_wake
+.L\labels\()_awake:
+  testq %rbp, %rbp                           /* the host may have charged */
+  jg .L\labels\()_exhausted
+  cmpl $0, WAOT_LIMITS_INTERRUPT(%r11)
+  jne .L\labels\()_interrupted
+.endm
+
+/* Ends a function that uses the two macros above, with the paths that are rarely taken. */
+.macro finish_exit labels
+  .cfi_remember_state
+  pop_saved %rbx
+  addq $16, %rsp
+  .cfi_adjust_cfa_offset -16
+  ret
+
+  .cfi_restore_state
+.L\labels\()_wake:
+  push_scratch %rax                          /* the host's result */
+  move_stack 8
+  call waot_checker_wake
+  movl %eax, %ecx
+  move_stack -8
+  pop_scratch %rax
+  movq WAOT_ACTIVATION_LIMITS(%rbx), %r11
+  testl %ecx, %ecx
+  jz .L\labels\()_awake
+.L\labels\()_interrupted:
+  movl $WAOT_STATUS_INTERRUPTED, %eax
+  jmp .L\labels\()_failed
+.L\labels\()_exhausted:
+  movl $WAOT_STATUS_OUT_OF_FUEL, %eax
+.L\labels\()_failed:
+  movq %rbx, %r11
+  jmp waot_land
+
+  .cfi_rel_offset %rbp, 8                    /* back before the call: rbp is the frame record, compiled code's is on the stack */
+.L\labels\()_tick:
+  push_scratch %rdi
+  push_scratch %rsi
+  push_scratch %rdx
+  move_stack 8
+  movq %r10, %rdi
+  call waot_tick_wait
+  move_stack -8
+  pop_scratch %rdx
+  pop_scratch %rsi
+  pop_scratch %rdi
+  jmp .L\labels\()_quiet
+.endm
+
+/* void waot_exit(struct waot_host *rdi, waot_value *rsi): the exit trampoline. Calls host->fn(host->data, args); returns if that returns 0. */
+function waot_exit
+  leave_wasm exit
+  movq WAOT_HOST_FN(%rdi), %rax
+  movq WAOT_HOST_DATA(%rdi), %rdi
+  call *%rax
+  return_to_wasm exit
+  testl %eax, %eax
+  jnz .Lexit_failed                          /* the host's own status */
+  finish_exit exit
+end_function waot_exit
+
+  .hidden waot_builtin_memory_size
+  .hidden waot_builtin_memory_grow
+/* int64_t (void *vmctx rdi, uint32_t memory esi): asks the memory's owner, which can be V8. */
+function waot_builtin_enter_memory_size
+  leave_wasm size
+  call waot_builtin_memory_size
+  return_to_wasm size
+  finish_exit size
+end_function waot_builtin_enter_memory_size
+
+/* int64_t (void *vmctx rdi, uint32_t memory esi, uint64_t delta rdx) */
+function waot_builtin_enter_memory_grow
+  leave_wasm grow
+  call waot_builtin_memory_grow
+  return_to_wasm grow
+  finish_exit grow
+end_function waot_builtin_enter_memory_grow
+
+/* The other builtins are the runtime's own code and never call the host: the fuel stays in rbp, in_wasm stays set, and a tick that finds the pc there does nothing. They
+ * are still boundaries at which exhaustion, the stack and the interrupt flag are looked at. Arguments (rdi, rsi, rdx, rcx, r8, r9) pass through. */
+.macro builtin name
+  .hidden waot_builtin_\name
+function waot_builtin_enter_\name
+  check_exit
+  jmp waot_builtin_\name
+end_function waot_builtin_enter_\name
+.endm
+
+builtin memory_fill
+builtin memory_copy
+builtin memory_init
+builtin data_drop
+builtin table_grow
+builtin table_fill
+builtin table_copy
+builtin table_init
+builtin elem_drop
+
+  .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,101 @@
+/* init.c - waot_init, fork, versions and messages. */
+#include "code_map.h"
+#include "internal.h"
+#include "thread.h"
+
+#include <signal.h>
+#include <string.h>
+
+#define DEFAULT_TICK_US 1000
+#define LEAST_TICK_US 50
+#define MOST_TICK_US 1000000
+#define DEFAULT_TICK_SIGNAL (SIGRTMIN + 8)
+
+#define VERSION "0.1.0" /* that of package.json */
+#define TEXT_OF(number) #number
+#define TEXT(macro) TEXT_OF(macro)
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static bool initialised;
+static waot_config active;
+
+static void fork_prepare(void) {
+  pthread_mutex_lock(&lock);
+  waot_checker_fork_prepare();
+  waot_code_map_fork_prepare();
+}
+
+static void fork_parent(void) {
+  waot_code_map_fork_parent();
+  waot_checker_fork_parent();
+  pthread_mutex_unlock(&lock);
+}
+
+static void fork_child(void) {
+  waot_code_map_fork_child();
+  waot_checker_fork_child();
+  waot_handlers_fork_child();
+  pthread_mutex_init(&lock, NULL);
+}
+
+/* Under the lock. What succeeded before a failure stays: it is harmless, and a second attempt finds it done. */
+static int start(const waot_config *config, waot_error *error) {
+  static bool fork_handled;
+  if (waot_threads_init() != 0) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "no thread-local key is left for the thread records");
+  if (!fork_handled && pthread_atfork(fork_prepare, fork_parent, fork_child) != 0) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "out of memory for the fork handlers");
+  fork_handled = true;
+  /* Before the checker, which sends that signal only to threads in wasm; and there are none yet. */
+  int refused = waot_handlers_install(config->tick_signal);
+  if (refused) {
+    return waot_error_set(error, WAOT_ERROR_SIGNAL, 0, "the tick signal %d (SIGRTMIN%+d) already has a handler in this process: pass another tick_signal to waot_init", refused,
+                          refused - SIGRTMIN);
+  }
+  int failed = waot_checker_start(config->tick_us);
+  if (failed) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "cannot start the checker thread: %s", strerror(failed));
+  return 0;
+}
+
+static int check(const waot_config *config, waot_error *error) {
+  if (config->tick_us < LEAST_TICK_US || config->tick_us > MOST_TICK_US) {
+    return waot_error_set(error, WAOT_ERROR_ARGUMENT, 0, "tick_us is %u: it must be %d to %d", config->tick_us, LEAST_TICK_US, MOST_TICK_US);
+  }
+  if (config->tick_signal < SIGRTMIN || config->tick_signal > SIGRTMAX) {
+    return waot_error_set(error, WAOT_ERROR_ARGUMENT, 0, "tick_signal is %d: it must be a real-time signal, %d to %d", config->tick_signal, SIGRTMIN, SIGRTMAX);
+  }
+  return 0;
+}
+
+int waot_init(const waot_config *config, waot_error *error) {
+  waot_config wanted = { DEFAULT_TICK_US, DEFAULT_TICK_SIGNAL };
+  if (config && config->tick_us) wanted.tick_us = config->tick_us;
+  if (config && config->tick_signal) wanted.tick_signal = config->tick_signal;
+  if (check(&wanted, error) != 0) return -1;
+  pthread_mutex_lock(&lock);
+  int result = 0;
+  if (!initialised) {
+    result = start(&wanted, error);
+    if (result == 0) {
+      initialised = true;
+      active = wanted;
+    }
+  } else if (config && (wanted.tick_us != active.tick_us || wanted.tick_signal != active.tick_signal)) {
+    result = waot_error_set(error, WAOT_ERROR_ARGUMENT, 0, "the runtime already runs with tick_us %u and tick_signal %d", active.tick_us, active.tick_signal);
+  }
+  pthread_mutex_unlock(&lock);
+  if (result == 0 && !waot_thread_attach()) {
+    result = waot_error_set(error, WAOT_ERROR_MEMORY, 0, "this thread cannot run wasm: no memory for a signal stack, or its stack has no bounds that can be found and guarded");
+  }
+  return result;
+}
+
+const char *waot_version(void) { return "wasm-aot runtime " VERSION ", ABI " TEXT(WAOT_ABI_VERSION); }
+uint32_t waot_abi_version(void) { return WAOT_ABI_VERSION; }
+
+const char *waot_status_message(int status) {
+  switch (status) {
+#define CASE(code, name, message) case code: return message;
+    WAOT_STATUS_TABLE(CASE)
+#undef CASE
+    default: return "unknown status";
+  }
+}
