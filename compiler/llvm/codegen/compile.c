@@ -86,8 +86,8 @@ static void add_string_attribute(LLVMValueRef function, LLVMContextRef context, 
   LLVMAddAttributeAtIndex(function, LLVMAttributeFunctionIndex, attribute);
 }
 
-/* What the runtime needs of every function: the fuel register left alone, the stack probed page by page, CFI exact at each instruction, and no call of a C function
- * made up from a loop that looks like one. Declarations too: attributes of a callee count in the inliner's and the code generator's decisions. */
+/* What the runtime needs of every function: the fuel register left alone, the stack probed page by page, CFI exact at each instruction, no call of a C function
+ * made up from a loop that looks like one, and a frame for every wasm call: endless recursion must exhaust the stack, and a backtrace must show who called. Declarations too: attributes of a callee count in the inliner's and the code generator's decisions. */
 static void set_attributes(compile_job *job, LLVMContextRef context, LLVMModuleRef module) {
   enum { ASYNC_UNWIND_TABLES = 2 };
   LLVMAttributeRef uwtable = LLVMCreateEnumAttribute(context, LLVMGetEnumAttributeKindForName("uwtable", strlen("uwtable")), ASYNC_UNWIND_TABLES);
@@ -98,6 +98,7 @@ static void set_attributes(compile_job *job, LLVMContextRef context, LLVMModuleR
     add_string_attribute(function, context, "no-realign-stack", "");
     add_string_attribute(function, context, "probe-stack", "inline-asm");
     add_string_attribute(function, context, "no-builtins", "");
+    add_string_attribute(function, context, "disable-tail-calls", "true");
     add_string_attribute(function, context, "target-cpu", job->target.cpu);
     if (*job->target.features) add_string_attribute(function, context, "target-features", job->target.features);
   }
