@@ -18,13 +18,14 @@
     {
       'target_name': 'wasm_aot',
       'type': 'shared_library',
+      'product_prefix': 'lib', # gives libwasm_aot.so, as file name and soname
       'product_dir': '<(PRODUCT_DIR)',
       'sources': ['<!@(node scripts/native.mjs --sources runtime-c "^(?!addon).*[.][cS]$")'],
       'include_dirs': ['runtime-c', 'runtime-c/include'],
       # Unwinding goes through runtime frames; the tick handler reads its thread-local record, which must not be allocated on first use.
       'cflags': ['-fexceptions', '-fasynchronous-unwind-tables', '-ftls-model=initial-exec', '-pthread'],
       # The checker thread and the signal handlers outlive any dlclose.
-      'ldflags': ['-pthread', '-Wl,-z,nodelete', '-Wl,-soname,libwasm_aot.so', '-Wl,--no-undefined', '-Wl,-z,now', '-Wl,-z,relro', '-Wl,-z,noexecstack'],
+      'ldflags': ['-pthread', '-Wl,-z,nodelete', '-Wl,--no-undefined', '-Wl,-z,now', '-Wl,-z,relro', '-Wl,-z,noexecstack'],
       'libraries': ['-ldl'],
     },
     {
