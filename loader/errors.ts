@@ -1,0 +1,77 @@
+/** The errors of the loader. Those that the WebAssembly JS API has a class for extend it, so `instanceof WebAssembly.RuntimeError` and the like hold. */
+import type { StatusName } from '../runtime-c/abi.js';
+
+/** Codes of traps: the names of `STATUS` in abi.ts that end an activation by a fault of the code itself. */
+export type TrapCode = Exclude<StatusName, 'ok' | 'out_of_fuel' | 'interrupted' | 'host_error'>;
+
+/** Compiled code trapped. The instance stays usable, with whatever it wrote before. */
+export class Trap extends WebAssembly.RuntimeError {
+  /** Which trap, e.g. `integer_divide_by_zero`; `message` has the words of the specification's tests, e.g. "integer divide by zero". */
+  readonly code: TrapCode;
+  constructor(code: TrapCode, message: string) {
+    super(message);
+    this.name = 'Trap';
+    this.code = code;
+  }
+}
+
+/** The store's fuel is used up. Give it more (`instance.fuel.add`) or a new budget (`instance.fuel.set`) before the next call. */
+export class OutOfFuel extends WebAssembly.RuntimeError {
+  /** Fuel consumed since the limit was set: the limit itself, however late the exhaustion was noticed. */
+  readonly consumed: bigint;
+  /** The limit that was reached. */
+  readonly limit: bigint;
+  constructor(consumed: bigint, limit: bigint) {
+    super(`out of fuel: ${consumed} of ${limit} consumed`);
+    this.name = 'OutOfFuel';
+    this.consumed = consumed;
+    this.limit = limit;
+  }
+}
+
+/** `Store.interrupt()` stopped the code. The store stays interrupted until `clearInterrupt()`. */
+export class Interrupted extends WebAssembly.RuntimeError {
+  constructor() {
+    super('interrupted');
+    this.name = 'Interrupted';
+  }
+}
+
+/** An import is missing or has the wrong type; the message names it, what was expected and what was found. */
+export class LinkError extends WebAssembly.LinkError {
+  constructor(message: string) {
+    super(message);
+    this.name = 'LinkError';
+  }
+}
+
+/**
+ * Why a file was refused: `io` it cannot be read; `format` it is no artifact, or is truncated or damaged; `hash` its contents do not match its
+ * hash; `abi` made for another version of wasm-aot; `target` made for another architecture or system; `cpu` needs CPU features that this machine lacks.
+ */
+export type ArtifactErrorKind = 'io' | 'format' | 'hash' | 'abi' | 'target' | 'cpu';
+
+/** A file is not an artifact that can be loaded here. None of its code has been mapped. */
+export class ArtifactError extends Error {
+  readonly kind: ArtifactErrorKind;
+  constructor(kind: ArtifactErrorKind, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'ArtifactError';
+    this.kind = kind;
+  }
+}
+
+/** Kinds of `waot_error` (enum waot_error_kind in wasm_aot.h, in order). */
+const NATIVE_KINDS = ['none', 'io', 'format', 'hash', 'abi', 'target', 'cpu', 'link', 'trap', 'memory', 'signal', 'argument'] as const;
+
+/** The error for a `waot_error` of this kind (a number of enum waot_error_kind). */
+export function nativeError(kind: number, message: string): Error {
+  const name = NATIVE_KINDS[kind];
+  switch (name) {
+    case 'io': case 'format': case 'hash': case 'abi': case 'target': case 'cpu': return new ArtifactError(name, message);
+    case 'link': return new LinkError(message);
+    case 'memory': return new RangeError(message);
+    case 'argument': return new TypeError(message);
+    default: return new Error(`wasm-aot runtime: ${message}`);
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * wasm-aot: loads artifacts that `wasm-aot build` wrote, and runs them in this process at native speed, under a fuel limit.
+ *
+ *     import { load } from 'wasm-aot';
+ *     const module = load('prog.so');
+ *     const instance = module.instantiate({ env: { log: console.log } }, { fuel: 1_000_000n });
+ *     instance.exports.work(1, 2n);
+ *     instance.fuel.consumed;
+ *
+ * Names and semantics are those of the WebAssembly JS API; what is added is the fuel, the store, and the errors of a metered call. All calls are synchronous.
+ * An object belongs to the thread that made it; each worker loads its own.
+ */
+import { fileURLToPath } from 'node:url';
+import { openArtifact } from './artifact.js';
+import type { Imports } from './imports.js';
+import { artifacts, Instance, type InstanceOptions } from './instance.js';
+import { openLibrary } from './library.js';
+import type { Manifest } from './manifest.js';
+import type { NativeExtern } from './native.js';
+import { type ExternKindName, type ExternType, externType, kindName } from './values.js';
+
+export { ArtifactError, type ArtifactErrorKind, Interrupted, LinkError, OutOfFuel, Trap, type TrapCode } from './errors.js';
+export { Global, type GlobalDescriptor } from './global.js';
+export type { Imports } from './imports.js';
+export { type Exports, Instance, type InstanceOptions } from './instance.js';
+export type { Manifest } from './manifest.js';
+export { type Fuel, Store, type StoreOptions } from './store.js';
+export { Table, type TableDescriptor, type TableElement } from './table.js';
+export type { ExternKindName, ExternType, ValueType } from './values.js';
+
+/** V8's own class: memories are real `WebAssembly.Memory` objects. */
+export const Memory = WebAssembly.Memory;
+export type Memory = WebAssembly.Memory;
+
+/** An export of a module. */
+export interface ExportDescriptor { readonly name: string; readonly kind: ExternKindName; readonly type: ExternType }
+/** An import of a module. */
+export interface ImportDescriptor extends ExportDescriptor { readonly module: string }
+
+const describeExport = (extern: NativeExtern): ExportDescriptor => ({ name: extern.name, kind: kindName(extern), type: externType(extern) });
+const describeImport = (extern: NativeExtern): ImportDescriptor => ({ module: extern.module as string, ...describeExport(extern) });
+
+/** A loaded artifact: code without state, as `WebAssembly.Module`. `load` makes them. */
+export class Module {
+  /** What the artifact says of itself: source, target, options, cost table, imports, exports. */
+  readonly manifest: Manifest;
+
+  /** As `load(path)`. */
+  constructor(path: string | URL) {
+    const file = toPath(path);
+    openLibrary();
+    const artifact = openArtifact(file);
+    artifacts.set(this, artifact);
+    this.manifest = artifact.manifest;
+  }
+  /** The imports, in order. */
+  imports(): ImportDescriptor[] {
+    return (artifacts.get(this)?.imports ?? []).map(describeImport);
+  }
+  /** The exports, in order. */
+  exports(): ExportDescriptor[] {
+    return (artifacts.get(this)?.exports ?? []).map(describeExport);
+  }
+  /** The imports of a module, as `WebAssembly.Module.imports`. */
+  static imports(module: Module): ImportDescriptor[] {
+    return Module.#check(module).imports();
+  }
+  /** The exports of a module, as `WebAssembly.Module.exports`. */
+  static exports(module: Module): ExportDescriptor[] {
+    return Module.#check(module).exports();
+  }
+  /** Makes an instance: see the constructor of `Instance`. */
+  instantiate(imports?: Imports, options?: InstanceOptions): Instance {
+    return new Instance(this, imports, options);
+  }
+  get [Symbol.toStringTag](): string {
+    return 'WebAssembly.Module';
+  }
+  static #check(module: Module): Module {
+    if (!(module instanceof Module)) throw new TypeError('the argument must be a Module of wasm-aot');
+    return module;
+  }
+}
+
+function toPath(path: unknown): string {
+  if (path instanceof URL) return fileURLToPath(path);
+  if (typeof path !== 'string') throw new TypeError(`the path of an artifact must be a string or a file: URL, not ${path === null ? 'null' : `of type ${typeof path}`}`);
+  if (path === '') throw new TypeError('the path of an artifact is empty');
+  return path;
+}
+
+/**
+ * Loads an artifact: verifies the file (structure, size, hash, ABI version, target, CPU features), and only then maps it. Nothing of it runs before `instantiate`.
+ * Loading one file twice shares its code.
+ *
+ * @param path A path, or a `file:` URL.
+ * @throws {ArtifactError} whose `kind` says why the file was refused.
+ * @throws {TypeError} when `path` is neither a string nor a `file:` URL.
+ * @throws {Error} when the native runtime is not built, saying how to build it.
+ */
+export function load(path: string | URL): Module {
+  return new Module(path);
+}

@@ -1,0 +1,126 @@
+/** The one file that loads the native addon, and the types of what crosses into it. Nothing outside `loader/` uses this. */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ABI_VERSION } from '../runtime-c/abi.js';
+
+/** An external of the addon: an artifact, an instance, a memory, a table or a global. Opaque; belongs to the store it was made in. */
+export type Handle = { readonly __handle: never };
+
+/** An import or export as the descriptor has it; `kind`, `valtype`, `params` and `results` are codes of abi.ts. */
+export interface NativeExtern {
+  readonly module?: string;
+  readonly name: string;
+  readonly kind: number;
+  readonly params?: readonly number[];
+  readonly results?: readonly number[];
+  readonly valtype?: number;
+  readonly mutable?: number;
+  readonly min?: number;
+  readonly max?: number;
+}
+
+/** An artifact as `artifactOpen` returns it. */
+export interface NativeArtifact {
+  readonly handle: Handle;
+  readonly manifest: string;
+  readonly fuelMode: number;
+  readonly imports: readonly NativeExtern[];
+  readonly exports: readonly NativeExtern[];
+}
+
+/** What `storeFuel` reads and `storeFuelSet` does. */
+export const FuelRead = { consumed: 0, limit: 1, remaining: 2 } as const;
+export const FuelWrite = { set: 0, add: 1, charge: 2 } as const;
+
+/** The addon's functions. The store comes first everywhere, which also keeps it from being collected during the call. */
+export interface Native {
+  readonly version: string;
+  readonly abiVersion: number;
+  setup(hooks: Hooks): void;
+  /** Frees externref handles that no store can reach, when no wasm is on the stack. */
+  collect(): void;
+  /** Native stores and externref handles alive in this thread. */
+  stats(): { stores: number; handles: number };
+  artifactVerify(path: string): void;
+  artifactOpen(path: string): NativeArtifact;
+  storeNew(store: object, values: unknown[]): void;
+  storeFuel(store: object, what: number): bigint;
+  storeFuelSet(store: object, what: number, n: bigint): boolean;
+  storeInterrupt(store: object, on: boolean): void;
+  instantiate(store: object, artifact: Handle, imports: readonly unknown[]): Handle;
+  start(store: object, instance: Handle, artifact: Handle): unknown[];
+  memoryNew(store: object, memory: WebAssembly.Memory, max: number | undefined): Handle;
+  tableNew(store: object, wrapper: object, valtype: number, min: number, max: number | undefined, init: unknown): Handle;
+  tableGet(store: object, table: Handle, index: number): unknown;
+  tableSet(store: object, table: Handle, index: number, value: unknown): boolean;
+  tableGrow(store: object, table: Handle, delta: number, value: unknown): number;
+  tableLength(store: object, table: Handle): number;
+  globalNew(store: object, wrapper: object, valtype: number, mutable: boolean, value: unknown, raw: boolean): Handle;
+  globalGet(store: object, global: Handle, raw: boolean): unknown;
+  globalSet(store: object, global: Handle, value: unknown, raw: boolean): boolean;
+  callRaw(store: object, func: Function, args: readonly unknown[]): unknown[];
+  funcType(func: unknown): { params: number[]; results: number[] } | undefined;
+}
+
+/** What the addon calls; `addon_hook` in addon.h has the meanings. */
+export interface Hooks {
+  failure(status: number, store: object): Error;
+  error(kind: number, status: number, message: string): Error;
+  adopt(func: Function, store: object, params: number): void;
+  link(a: object, b: object): void;
+  toBigInt(value: unknown): bigint;
+  iterate(value: unknown, count: number): unknown[];
+  memoryNew(store: object, min: number, max: number | undefined): WebAssembly.Memory;
+  memoryBuffer(memory: WebAssembly.Memory): ArrayBuffer;
+  memoryGrow(memory: WebAssembly.Memory, delta: number): number;
+  wrapTable(store: object, handle: Handle, valtype: number): object;
+  wrapGlobal(store: object, handle: Handle, valtype: number, mutable: boolean): object;
+}
+
+const hooks: Partial<Hooks> = {};
+let loaded: Native | undefined;
+
+/** Registers what the addon calls; every module that owns some does so while it is being imported, before the addon is loaded. */
+export function provideHooks(some: Partial<Hooks>): void {
+  Object.assign(hooks, some);
+}
+
+/** The directory of the native build, searched upwards from this file, because it runs from `dist/` and from an installed package. */
+export function nativeDirectory(): string {
+  let directory = dirname(fileURLToPath(import.meta.url));
+  for (;;) {
+    if (existsSync(join(directory, 'package.json'))) return join(directory, 'build', 'Release');
+    const parent = dirname(directory);
+    if (parent === directory) throw new Error('wasm-aot: its package.json is not found: the installation is damaged');
+    directory = parent;
+  }
+}
+
+function loadAddon(): Native {
+  const path = join(nativeDirectory(), 'addon.node');
+  if (!existsSync(path)) {
+    throw new Error(`wasm-aot: the native runtime is not built (${path} does not exist): run "npm run build" in a checkout, or "npm rebuild wasm-aot" in an app`);
+  }
+  try {
+    return createRequire(import.meta.url)(path) as Native;
+  } catch (cause) {
+    throw new Error(`wasm-aot: the native runtime cannot be loaded: ${(cause as Error).message}; run "npm run build" in a checkout, or "npm rebuild wasm-aot" in an app`, { cause });
+  }
+}
+
+/**
+ * The addon, loaded and set up on first use in each thread.
+ * @throws {Error} saying what to run when it isn't built, cannot be loaded, or is of another version.
+ */
+export function native(): Native {
+  if (loaded) return loaded;
+  const addon = loadAddon();
+  if (addon.abiVersion !== ABI_VERSION) {
+    throw new Error(`wasm-aot: the native runtime has ABI version ${addon.abiVersion}, this loader ${ABI_VERSION}: build it again ("npm run build")`);
+  }
+  addon.setup(hooks as Hooks);
+  loaded = addon;
+  return addon;
+}

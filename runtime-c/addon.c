@@ -1,0 +1,116 @@
+/* addon.c - the Node-API addon: its table of functions, and what it keeps for each environment (main thread or worker). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "addon.h"
+
+bool addon_args(napi_env env, napi_callback_info info, size_t count, napi_value *argv) {
+  return napi_get_cb_info(env, info, &count, argv, NULL, NULL) == napi_ok;
+}
+
+napi_value addon_undefined(napi_env env) {
+  napi_value value = NULL;
+  napi_get_undefined(env, &value);
+  return value;
+}
+
+napi_value addon_type_error(napi_env env, const char *message) {
+  bool pending = false;
+  napi_is_exception_pending(env, &pending);
+  if (!pending) napi_throw_type_error(env, NULL, message);
+  return NULL;
+}
+
+napi_value addon_out_of_memory(napi_env env) {
+  bool pending = false;
+  napi_is_exception_pending(env, &pending);
+  if (!pending) napi_throw_range_error(env, NULL, "out of memory");
+  return NULL;
+}
+
+/* In the order of addon_hook. */
+static const char *const hook_names[HOOK_COUNT] = {"failure",   "error",     "adopt",        "link",       "toBigInt", "iterate",
+                                                   "memoryNew", "memoryBuffer", "memoryGrow", "wrapTable", "wrapGlobal"};
+
+/* setup(hooks): registers the loader's functions; once, before anything else */
+static napi_value setup(napi_env env, napi_callback_info info) {
+  napi_value argv[1], fn;
+  addon_env *e = addon_env_of(env);
+  napi_valuetype type;
+  if (!addon_args(env, info, 1, argv)) return NULL;
+  for (int i = 0; i < HOOK_COUNT; i++) {
+    if (napi_get_named_property(env, argv[0], hook_names[i], &fn) != napi_ok) return NULL;
+    if (napi_typeof(env, fn, &type) != napi_ok || type != napi_function) return addon_type_error(env, "a hook is missing");
+    if (e->hooks[i] != NULL) napi_delete_reference(env, e->hooks[i]);
+    napi_create_reference(env, fn, 1, &e->hooks[i]);
+  }
+  return addon_undefined(env);
+}
+
+/* collect(): frees unreachable externref handles now, if no wasm is below on the stack; for tests */
+static napi_value collect(napi_env env, napi_callback_info info) {
+  (void)info;
+  addon_env *e = addon_env_of(env);
+  if (e->converting == 0 && waot_thread_depth() == 0) addon_collect(e);
+  return addon_undefined(env);
+}
+
+static void finalize_env(napi_env env, void *data, void *hint) {
+  (void)env;
+  (void)hint;
+  addon_env *e = data;
+  addon_store_free_all(e);
+  for (int i = 0; i < HOOK_COUNT; i++) {
+    if (e->hooks[i] != NULL) napi_delete_reference(env, e->hooks[i]);
+  }
+  addon_map_free(&e->objects);
+  addon_map_free(&e->stores);
+  addon_map_free(&e->store_ids);
+  free(e);
+}
+
+#define FUNCTION(name, callback) {name, NULL, callback, NULL, NULL, NULL, napi_enumerable, NULL}
+
+static const napi_property_descriptor functions[] = {
+  FUNCTION("setup", setup),
+  FUNCTION("collect", collect),
+  FUNCTION("stats", addon_store_stats),
+  FUNCTION("artifactVerify", addon_artifact_verify),
+  FUNCTION("artifactOpen", addon_artifact_open),
+  FUNCTION("storeNew", addon_store_new),
+  FUNCTION("storeFuel", addon_store_fuel),
+  FUNCTION("storeFuelSet", addon_store_fuel_set),
+  FUNCTION("storeInterrupt", addon_store_interrupt),
+  FUNCTION("instantiate", addon_instantiate),
+  FUNCTION("start", addon_start),
+  FUNCTION("memoryNew", addon_memory_new),
+  FUNCTION("tableNew", addon_table_new),
+  FUNCTION("tableGet", addon_table_get),
+  FUNCTION("tableSet", addon_table_set),
+  FUNCTION("tableGrow", addon_table_grow),
+  FUNCTION("tableLength", addon_table_length),
+  FUNCTION("globalNew", addon_global_new),
+  FUNCTION("globalGet", addon_global_get),
+  FUNCTION("globalSet", addon_global_set),
+  FUNCTION("callRaw", addon_call_raw),
+  FUNCTION("funcType", addon_func_type),
+};
+
+NAPI_MODULE_INIT() {
+  addon_env *e = calloc(1, sizeof *e);
+  if (e == NULL) return addon_out_of_memory(env);
+  e->env = env;
+  e->next_id = 1;
+  e->epoch = 1;
+  napi_value version, abi;
+  if (napi_set_instance_data(env, e, finalize_env, NULL) != napi_ok) {
+    free(e);
+    return addon_type_error(env, "cannot set up the addon");
+  }
+  napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
+  napi_create_string_utf8(env, waot_version(), NAPI_AUTO_LENGTH, &version);
+  napi_set_named_property(env, exports, "version", version);
+  napi_create_uint32(env, waot_abi_version(), &abi);
+  napi_set_named_property(env, exports, "abiVersion", abi);
+  return exports;
+}

@@ -1,0 +1,172 @@
+/*
+ * addon.h - what the files of the Node-API addon share. The addon checks, forwards to wasm_aot.h, and throws; it has no logic of its own
+ * beyond values, identities and lifetimes.
+ *
+ * Lifetimes. The JS object of class Store owns an addon_store, which owns the waot_store and one addon_object for each function, memory, table or
+ * global that JS has seen. Every JS wrapper keeps its Store alive (functions through a WeakMap, classes by a field), and the Store keeps its
+ * wrappers alive, so the collector takes all of them at once or none. Stores whose references can reach each other are linked both ways by the loader.
+ * C holds weak references only: an object that C can name is alive because its Store is.
+ */
+#ifndef WAOT_ADDON_H
+#define WAOT_ADDON_H
+
+#define NAPI_VERSION 8
+#include <node_api.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "abi.h"
+#include "wasm_aot.h"
+
+/* Calls with at most this many parameters, and results, need no heap. */
+#define ADDON_INLINE_SLOTS 16
+
+/* Functions that the loader registers once per environment (loader/native.ts, interface Hooks; the order is that of HOOK_NAMES in addon.c). */
+typedef enum addon_hook {
+  HOOK_FAILURE,       /* (status, store) -> the error to throw for an activation that ended with this status */
+  HOOK_ERROR,         /* (kind, status, message) -> the error to throw for a waot_error */
+  HOOK_ADOPT,         /* (function, store, parameters): ties a new exported function to its store */
+  HOOK_LINK,          /* (store, store): each keeps the other alive from now on */
+  HOOK_TO_BIGINT,     /* (value) -> ToBigInt64(value) */
+  HOOK_ITERATE,       /* (value, count) -> array of the results of a host function with several */
+  HOOK_MEMORY_NEW,    /* (store, min, max or undefined) -> a WebAssembly.Memory that the store keeps alive */
+  HOOK_MEMORY_BUFFER, /* (memory) -> its ArrayBuffer */
+  HOOK_MEMORY_GROW,   /* (memory, pages) -> old pages, or throws */
+  HOOK_TABLE,         /* (store, handle, valtype) -> a Table for the handle */
+  HOOK_GLOBAL,        /* (store, handle, valtype, mutable) -> a Global for the handle */
+  HOOK_COUNT
+} addon_hook;
+
+/* Hash map from pointers (never NULL) to pointers. */
+typedef struct addon_map {
+  const void **keys; /* NULL: free, ADDON_MAP_DELETED: was used */
+  void **values;
+  size_t capacity, used; /* capacity is 0 or a power of two; used counts deleted slots too */
+  size_t count;
+} addon_map;
+void *addon_map_get(const addon_map *map, const void *key); /* NULL when absent */
+bool addon_map_set(addon_map *map, const void *key, void *value); /* false when out of memory */
+void addon_map_remove(addon_map *map, const void *key);
+void addon_map_free(addon_map *map);
+
+typedef struct addon_env addon_env;
+typedef struct addon_store addon_store;
+
+/* A function, memory, table or global that JS has seen. Its address is the `handle` (a napi external, or the data of a function). */
+typedef struct addon_object {
+  uint32_t kind; /* WAOT_EXTERN_* */
+  addon_store *store;
+  struct addon_object *next; /* in store->objects */
+  union { void *any; waot_func *func; waot_memory *memory; waot_table *table; waot_global *global; };
+  napi_ref js; /* weak: the function, WebAssembly.Memory, Table or Global; NULL before there is one */
+} addon_object;
+
+/* A function: what a call needs, computed once. */
+typedef struct addon_func {
+  addon_object object;
+  const waot_type *type;
+  const uint8_t *params, *results;
+  uint32_t param_count, result_count, slot_count; /* slots: the larger count, at least 1 */
+  bool has_v128, has_externref;
+  napi_ref host; /* host functions: weak reference to the JS function (the Store keeps it alive); else NULL */
+} addon_func;
+
+/* A memory: the length is read from V8 once per epoch, because only JS can change it behind our back. */
+typedef struct addon_memory {
+  addon_object object;
+  uint64_t epoch, length; /* bytes, valid while epoch == env->epoch */
+} addon_memory;
+
+struct addon_store {
+  addon_env *env;
+  waot_store *store; /* NULL once freed */
+  napi_ref js;       /* weak: the Store */
+  napi_ref values;   /* weak: the array of externref values, held by the Store */
+  uint32_t id;       /* never reused in the environment */
+  uint32_t holders;  /* the environment's list, the finalizer of the Store */
+  addon_store *prev, *next;
+  addon_object *objects;
+  uint32_t value_count, value_capacity, free_count; /* externref slots ever used; room; slots on the free stack */
+  uint32_t *free_slots;
+  uint8_t *marks;
+};
+
+struct addon_env {
+  napi_env env;
+  napi_ref hooks[HOOK_COUNT];
+  addon_map objects;  /* waot_func, waot_memory, waot_table, waot_global -> addon_object */
+  addon_map stores;   /* waot_store -> addon_store */
+  addon_map store_ids; /* id as a pointer -> addon_store */
+  addon_store *first;
+  size_t store_count, sweep_at;
+  uint32_t next_id;
+  uint64_t epoch; /* raised whenever JS may have run: entry into wasm, return of a host function */
+  uint32_t converting; /* calls whose arguments are being converted: externref handles may be in C variables */
+  size_t handle_count, collect_at;
+};
+
+/* --- addon_store.c: stores, handles, lifetimes ---------------------------------------------------------------------- */
+addon_env *addon_env_of(napi_env env);
+napi_value addon_hook_call(addon_env *e, addon_hook hook, size_t argc, const napi_value *argv); /* NULL with an exception pending */
+addon_store *addon_store_of(addon_env *e, napi_value store);      /* from the JS Store; NULL with a TypeError pending */
+napi_value addon_store_js(addon_store *s);                         /* the JS Store; also keeps it alive for the current handle scope */
+addon_store *addon_store_find(addon_env *e, const waot_store *store); /* NULL: not ours */
+bool addon_link(addon_store *a, addon_store *b);                   /* false with an exception pending */
+addon_object *addon_object_new(addon_store *s, uint32_t kind, void *native, size_t size); /* native may be NULL for now. NULL with an exception pending */
+bool addon_object_name(addon_object *o, void *native);             /* makes it the record of the native object; false with an exception pending */
+addon_object *addon_object_of(napi_env env, napi_value handle, uint32_t kind); /* NULL with a TypeError pending */
+napi_value addon_object_js(addon_object *o);                       /* NULL when the wrapper does not exist */
+bool addon_object_bind(addon_object *o, napi_value js);            /* remembers the wrapper, weakly */
+napi_value addon_store_new(napi_env env, napi_callback_info info);
+napi_value addon_store_fuel(napi_env env, napi_callback_info info);
+napi_value addon_store_fuel_set(napi_env env, napi_callback_info info);
+napi_value addon_store_interrupt(napi_env env, napi_callback_info info);
+napi_value addon_store_stats(napi_env env, napi_callback_info info);
+void addon_store_free_all(addon_env *e);
+
+/* --- addon_value.c: values and externref handles --------------------------------------------------------------------- */
+bool addon_to_wasm(addon_store *s, uint8_t type, napi_value value, waot_value *out); /* ToWebAssemblyValue; false with an exception pending */
+napi_value addon_to_js(addon_store *s, uint8_t type, const waot_value *value);       /* ToJSValue; NULL with an exception pending */
+bool addon_from_bits(addon_store *s, uint8_t type, napi_value bits, waot_value *out); /* raw: BigInt bit patterns; references as addon_to_wasm */
+napi_value addon_to_bits(addon_store *s, uint8_t type, const waot_value *value);
+void addon_collect_if_due(addon_env *e); /* frees externref handles that no store can reach; only between activations */
+void addon_collect(addon_env *e);
+
+/* --- addon_call.c: functions both ways -------------------------------------------------------------------------------- */
+napi_value addon_func_js(addon_env *e, waot_func *func); /* the exported function of a funcref; the same one each time. NULL with an exception pending */
+addon_func *addon_func_of(napi_env env, napi_value value); /* NULL: not one of our functions */
+waot_func *addon_func_host(addon_store *s, waot_artifact *artifact, const waot_type *type, napi_value fn); /* NULL with an exception pending */
+bool addon_throw_status(addon_store *s, int status); /* true for OK; else false with the right exception pending */
+napi_value addon_call_raw(napi_env env, napi_callback_info info);
+napi_value addon_func_type(napi_env env, napi_callback_info info);
+
+/* --- addon_object.c: memories, tables, globals ------------------------------------------------------------------------- */
+addon_memory *addon_memory_adopt(addon_store *s, napi_value memory, uint64_t max_pages); /* NULL with an exception pending */
+napi_value addon_extern_js(addon_store *s, const waot_extern *ext); /* the JS object of an export */
+napi_value addon_memory_new(napi_env env, napi_callback_info info);
+napi_value addon_table_new(napi_env env, napi_callback_info info);
+napi_value addon_table_get(napi_env env, napi_callback_info info);
+napi_value addon_table_set(napi_env env, napi_callback_info info);
+napi_value addon_table_grow(napi_env env, napi_callback_info info);
+napi_value addon_table_length(napi_env env, napi_callback_info info);
+napi_value addon_global_new(napi_env env, napi_callback_info info);
+napi_value addon_global_get(napi_env env, napi_callback_info info);
+napi_value addon_global_set(napi_env env, napi_callback_info info);
+
+/* --- addon_instance.c: artifacts and instances -------------------------------------------------------------------------- */
+napi_value addon_throw_error(addon_env *e, const waot_error *error); /* NULL, with the exception pending */
+napi_value addon_artifact_verify(napi_env env, napi_callback_info info);
+napi_value addon_artifact_open(napi_env env, napi_callback_info info);
+napi_value addon_instantiate(napi_env env, napi_callback_info info);
+napi_value addon_start(napi_env env, napi_callback_info info);
+
+/* --- addon.c --------------------------------------------------------------------------------------------------------------- */
+/* Reads exactly `count` arguments (undefined where missing). */
+bool addon_args(napi_env env, napi_callback_info info, size_t count, napi_value *argv);
+napi_value addon_undefined(napi_env env);
+/* Throws a TypeError unless an exception is pending already; returns NULL. */
+napi_value addon_type_error(napi_env env, const char *message);
+napi_value addon_out_of_memory(napi_env env);
+
+#endif /* WAOT_ADDON_H */
