@@ -19,9 +19,9 @@ export interface CostTable {
 /** Name of the built-in profile: the prices that wasmtime documents for its fuel. */
 export const DEFAULT_COST_TABLE = 'wasmtime-1';
 
-/** Dearest operator: two of them, and one bulk operator's units, still add up far below 2^63. */
+/** Dearest operator: a charge for straight-line code of a whole function (2^23 operators) stays below 2^54, exact in a JS number too. */
 export const MAX_COST = 2 ** 31 - 1;
-/** Dearest unit: 2^32 units of it are 2^52. */
+/** Dearest unit: a bulk operator over 2^32 units charges 2^52 at most. */
 export const MAX_COST_PER_UNIT = 2 ** 20;
 
 /** Names of the operators, once each, sorted by code unit: the order of the canonical JSON. */

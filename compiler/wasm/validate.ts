@@ -46,8 +46,12 @@ class Errors {
   constructor(file?: string) {
     this.file = file;
   }
+  /** A feature that a module needs is named once, not for each function that uses it. */
   add(...errors: readonly Diagnostic[]): void {
-    this.list.push(...errors);
+    for (const error of errors) {
+      const known = error.kind === 'unsupported' && this.list.some((other) => other.message === error.message);
+      if (!known) this.list.push(error);
+    }
     if (this.list.length >= MAX_ERRORS) throw TOO_MANY;
   }
 }
