@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sha256.h"
+#include "../../runtime-c/sha256.h"
 
 static int failures;
 
