@@ -1,0 +1,49 @@
+/* call_bench.c - prints what the boundaries cost, in ns: C -> wasm -> C, wasm -> C host, wasm -> builtin, and exhaustion to return. Not a test. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "harness.h"
+
+static int host_nothing(void *data, waot_value *args) {
+  (void)data, (void)args;
+  return 0;
+}
+
+static double best_of_five(struct guest *g, const char *name, int64_t argument, int calls) {
+  double best = 1e18;
+  struct waot_func func = { .code = dlsym(guest_library, name), .vmctx = &g->vmctx, .enter = dlsym(guest_library, "guest_enter"), .instance = &g->instance };
+  for (int round = 0; round < 5; round++) {
+    double begin = now_ns();
+    for (int i = 0; i < calls; i++) {
+      waot_value args[1] = { { .i64 = argument } };
+      CHECK_EQUAL(waot_call(g->store, &func, args), WAOT_STATUS_OK);
+    }
+    double each = (now_ns() - begin) / calls;
+    if (each < best) best = each;
+  }
+  return best;
+}
+
+int main(int argc, char **argv) {
+  CHECK(argc == 2);
+  guest_open(argv[1]);
+  struct guest g;
+  guest_init(&g, host_nothing, NULL);
+  double empty = best_of_five(&g, "guest_empty", 0, 5000000);
+  printf("C -> wasm -> C     %6.1f ns\n", empty);
+  printf("wasm -> C host     %6.1f ns\n", (best_of_five(&g, "guest_host_loop", 1000, 5000) - empty) / 1000);
+  printf("wasm -> builtin    %6.1f ns\n", best_of_five(&g, "guest_fill", 0, 5000000) - empty);
+  double worst = 0, sum = 0;
+  for (int i = 0; i < 200; i++) {
+    waot_store_set_fuel(g.store, 0);
+    int64_t value = 0;
+    double begin = now_ns();
+    CHECK_EQUAL(guest_call(&g, "guest_spin", &value), WAOT_STATUS_OUT_OF_FUEL);
+    double took = now_ns() - begin;
+    sum += took;
+    if (took > worst) worst = took;
+  }
+  printf("exhausted -> C     %6.0f ns mean, %.0f ns worst of 200\n", sum / 200, worst);
+  guest_free(&g);
+  return 0;
+}

@@ -1,0 +1,107 @@
+/* harness.c - see harness.h. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "harness.h"
+
+void *guest_library;
+
+static int register_text(struct dl_phdr_info *info, size_t size, void *path) {
+  (void)size;
+  if (strcmp(info->dlpi_name, path) != 0) return 0;
+  for (int i = 0; i < info->dlpi_phnum; i++) {
+    const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+    if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X)) continue;
+    const char *start = (const char *)info->dlpi_addr + segment->p_vaddr;
+    CHECK_EQUAL(waot_code_register(start, start + segment->p_memsz), 0);
+  }
+  return 1;
+}
+
+void guest_open(const char *path) {
+  guest_library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (!guest_library) {
+    fprintf(stderr, "%s\n", dlerror());
+    exit(1);
+  }
+  CHECK_EQUAL(dl_iterate_phdr(register_text, (void *)path), 1);
+}
+
+void guest_init(struct guest *g, waot_host_fn fn, void *data) {
+  waot_error error;
+  memset(g, 0, sizeof *g);
+  if (waot_init(NULL, &error) != 0) {
+    fprintf(stderr, "waot_init: %s\n", error.message);
+    exit(1);
+  }
+  g->store = waot_store_new();
+  g->memory = waot_memory_new(g->store, 1, 10, &error);
+  CHECK(g->store && g->memory);
+  g->memories[0] = g->memory;
+  g->instance.store = g->store;
+  g->instance.memories = g->memories;
+  g->instance.vmctx = &g->vmctx.head;
+  g->vmctx.head.instance = &g->instance;
+  g->vmctx.head.builtins = (void *)&waot_builtin_table;
+  g->vmctx.memory.base = waot_memory_base(g->memory);
+  g->vmctx.memory.memory = g->memory;
+  g->host = (struct waot_host){ .exit = (void *)waot_exit, .fn = (void *)fn, .data = data };
+  g->vmctx.import.code = dlsym(guest_library, "guest_host");
+  g->vmctx.import.vmctx = &g->host;
+}
+
+void guest_free(struct guest *g) { waot_store_delete(g->store); }
+
+struct guest *guest_new(waot_host_fn fn, void *data) {
+  struct guest *g = malloc(sizeof *g);
+  CHECK(g);
+  guest_init(g, fn, data);
+  return g;
+}
+waot_store *guest_store(struct guest *g) { return g->store; }
+void guest_delete(struct guest *g) {
+  guest_free(g);
+  free(g);
+}
+int guest_thread_in_wasm(void) { return waot_thread_current != NULL && waot_thread_current->in_wasm != 0; }
+
+int guest_call(struct guest *g, const char *name, int64_t *value) {
+  waot_value args[1] = { { .i64 = *value } };
+  g->func = (struct waot_func){ .code = dlsym(guest_library, name), .vmctx = &g->vmctx, .enter = dlsym(guest_library, "guest_enter"), .instance = &g->instance };
+  CHECK(g->func.code && g->func.enter);
+  const struct waot_func func = g->func; /* nested calls overwrite g->func */
+  int status = waot_call(g->store, &func, args);
+  *value = args[0].i64;
+  return status;
+}
+
+void guest_expect(struct guest *g, const char *name, int64_t argument, int64_t fuel, int status, int64_t consumed) {
+  int64_t value = argument;
+  CHECK_EQUAL(waot_store_set_fuel(g->store, fuel), 0);
+  CHECK_EQUAL(guest_call(g, name, &value), status);
+  CHECK_EQUAL(waot_store_consumed(g->store), consumed);
+  CHECK_EQUAL(waot_thread_depth(), 0);
+}
+
+double now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+int run_cases(int argc, char **argv, const struct test_case *cases, size_t count) {
+  if (argc < 2) {
+    fprintf(stderr, "usage: %s guest.so [case...]\n", argv[0]);
+    return 2;
+  }
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  guest_open(argv[1]);
+  for (size_t i = 0; i < count; i++) {
+    bool wanted = argc == 2;
+    for (int a = 2; a < argc; a++) wanted |= strcmp(argv[a], cases[i].name) == 0;
+    if (!wanted) continue;
+    cases[i].run();
+    printf("ok %s\n", cases[i].name);
+  }
+  return 0;
+}
