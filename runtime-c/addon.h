@@ -10,7 +10,9 @@
 #ifndef WAOT_ADDON_H
 #define WAOT_ADDON_H
 
+#ifndef NAPI_VERSION
 #define NAPI_VERSION 8
+#endif
 #include <node_api.h>
 #include <stdbool.h>
 #include <stddef.h>

@@ -66,7 +66,8 @@ static void set_number(napi_env env, napi_value object, const char *name, double
 
 static void set_string(napi_env env, napi_value object, const char *name, const char *text, size_t length) {
   napi_value value;
-  if (napi_create_string_utf8(env, text, length, &value) == napi_ok) napi_set_named_property(env, object, name, value);
+  /* An empty name can be NULL. */
+  if (napi_create_string_utf8(env, length == 0 ? "" : text, length, &value) == napi_ok) napi_set_named_property(env, object, name, value);
 }
 
 static void set_valtypes(napi_env env, napi_value object, const char *name, const uint8_t *codes, uint32_t count) {
@@ -80,10 +81,10 @@ static void set_valtypes(napi_env env, napi_value object, const char *name, cons
 }
 
 /* One import or export as a plain object; loader/native.ts, NativeExtern. */
-static napi_value describe(napi_env env, const waot_import_type *t) {
+static napi_value describe(napi_env env, const waot_import_type *t, bool is_import) {
   napi_value object;
   napi_create_object(env, &object);
-  if (t->module != NULL) set_string(env, object, "module", t->module, t->module_length);
+  if (is_import) set_string(env, object, "module", t->module, t->module_length);
   set_string(env, object, "name", t->name, t->name_length);
   set_number(env, object, "kind", t->kind);
   if (t->kind == WAOT_EXTERN_FUNC) {
@@ -110,7 +111,7 @@ static napi_value describe_all(napi_env env, const waot_artifact *artifact, uint
     waot_import_type type = {0};
     napi_handle_scope scope;
     if (get(artifact, i, &type) != 0 || napi_open_handle_scope(env, &scope) != napi_ok) continue;
-    napi_set_element(env, array, i, describe(env, &type));
+    napi_set_element(env, array, i, describe(env, &type, get == waot_artifact_import));
     napi_close_handle_scope(env, scope);
   }
   return array;
@@ -137,7 +138,7 @@ napi_value addon_artifact_open(napi_env env, napi_callback_info info) {
   const char *manifest = waot_artifact_manifest(artifact, &length);
   napi_create_object(env, &result);
   napi_set_named_property(env, result, "handle", handle);
-  set_string(env, result, "manifest", manifest == NULL ? "" : manifest, length);
+  set_string(env, result, "manifest", manifest, manifest == NULL ? 0 : length);
   set_number(env, result, "fuelMode", waot_artifact_fuel_mode(artifact));
   napi_set_named_property(env, result, "imports", describe_all(env, artifact, waot_artifact_import_count(artifact), waot_artifact_import));
   napi_set_named_property(env, result, "exports", describe_all(env, artifact, waot_artifact_export_count(artifact), waot_artifact_export));
