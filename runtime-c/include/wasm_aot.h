@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wasm_aot_codes.h" /* WAOT_STATUS_*, WAOT_EXTERN_*, WAOT_VALTYPE_*, WAOT_FUEL_* */
+
 #ifdef __cplusplus
 extern "C" {
 #endif
