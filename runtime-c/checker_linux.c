@@ -32,6 +32,7 @@ enum { CHECKER_AWAKE = 0, CHECKER_ASLEEP = 1, CHECKER_NONE = 2 };
 #define CHECKER_STACK (UINT64_C(256) << 10)
 /* Longest wait for a tick that was sent: it comes within microseconds unless somebody replaced the handler. */
 #define TICK_WAIT_NS INT64_C(100000000)
+#define TICK_WAIT_YIELDS 100
 
 uint32_t waot_checker_asleep = CHECKER_NONE;
 
@@ -163,10 +164,11 @@ void waot_tick_wait(struct waot_thread *thread) {
   sigemptyset(&tick);
   sigaddset(&tick, waot_tick_signal);
   pthread_sigmask(SIG_UNBLOCK, &tick, NULL);
-  struct timespec begin, now;
+  struct timespec begin, now, nap = { 0, 20000 };
   clock_gettime(CLOCK_MONOTONIC, &begin);
-  while (load(&thread->tick_pending)) {
-    sched_yield();
+  for (int turn = 0; load(&thread->tick_pending); turn++) {
+    if (turn < TICK_WAIT_YIELDS) sched_yield();
+    else clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL); /* yielding lets no thread of lower priority run, and the checker can be one */
     clock_gettime(CLOCK_MONOTONIC, &now);
     if ((now.tv_sec - begin.tv_sec) * INT64_C(1000000000) + (now.tv_nsec - begin.tv_nsec) > TICK_WAIT_NS) store(&thread->tick_pending, 0);
   }

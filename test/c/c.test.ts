@@ -62,9 +62,16 @@ if (missing.length > 0) {
   });
   test.after(() => rmSync(directory, { recursive: true, force: true }));
 
-  for (const name of [...PROGRAMS, 'exception_test']) {
-    test(name.replace('_', ' '), () => {
-      const { status, signal, stdout, stderr } = spawnSync(at(name), [at('guest.so')], { encoding: 'utf8', timeout: TIMEOUT_MS });
+  const runs: readonly { name: string; tickUs?: string }[] = [
+    ...[...PROGRAMS, 'exception_test'].map((name) => ({ name })),
+    // The shortest period: races with the checker that 1 ms would rarely meet.
+    { name: 'threads_test', tickUs: '50' },
+    { name: 'exception_test', tickUs: '50' },
+  ];
+  for (const { name, tickUs } of runs) {
+    test(name.replace('_', ' ') + (tickUs ? `, ticked every ${tickUs} us` : ''), () => {
+      const env = tickUs ? { ...process.env, WAOT_TEST_TICK_US: tickUs } : process.env;
+      const { status, signal, stdout, stderr } = spawnSync(at(name), [at('guest.so')], { encoding: 'utf8', timeout: TIMEOUT_MS, env });
       assert.is(status, 0, `${name} ended with ${signal ?? status}\n${stdout}${stderr}`);
       assert.match(stdout, /^(ok .+\n)+$/);
     });

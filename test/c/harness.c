@@ -30,7 +30,9 @@ void guest_open(const char *path) {
 void guest_init(struct guest *g, waot_host_fn fn, void *data) {
   waot_error error;
   memset(g, 0, sizeof *g);
-  if (waot_init(NULL, &error) != 0) {
+  const char *tick_us = getenv("WAOT_TEST_TICK_US");
+  waot_config config = { .tick_us = tick_us ? (uint32_t)atoi(tick_us) : 0 };
+  if (waot_init(tick_us ? &config : NULL, &error) != 0) {
     fprintf(stderr, "waot_init: %s\n", error.message);
     exit(1);
   }
