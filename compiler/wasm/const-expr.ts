@@ -1,7 +1,7 @@
 /** Constant expressions (spec 2.0, 3.3.10): one constant operator and `end`. */
 import type { FeatureSet } from './features.js';
 import { notSupported, Proposal } from './features.js';
-import type { ConstExpr, Opcode, Operator, RefType, ValType } from './module.js';
+import type { ConstExpr, Opcode, Operator, RefType } from './module.js';
 import { type Reader, readOperator } from './reader.js';
 
 /** Operators that the proposal of extended constant expressions adds. */
@@ -15,14 +15,16 @@ const EXTENDED: ReadonlySet<string> = new Set(['i32.add', 'i32.sub', 'i32.mul', 
 export function readConstExpr(reader: Reader, features: FeatureSet): ConstExpr {
   const start = reader.pos;
   let expr: ConstExpr | undefined;
+  let surplus: number | undefined; // where a second constant stands: an error, unless a better one follows
   for (;;) {
     const operator = readOperator(reader, features);
     if (operator.op.name === 'end') break;
     const next = constExprOf(operator);
     if (next === undefined) failNotConstant(reader, operator.op, operator.offset);
-    else if (expr !== undefined) reader.fail('type mismatch: constant expression leaves more than one value', operator.offset, 'invalid');
+    if (expr !== undefined) surplus ??= operator.offset;
     expr = next;
   }
+  if (surplus !== undefined) reader.fail('type mismatch: constant expression leaves more than one value', surplus, 'invalid');
   return expr ?? reader.fail('type mismatch: constant expression is empty', start, 'invalid');
 }
 
@@ -32,7 +34,7 @@ function failNotConstant(reader: Reader, op: Opcode, offset: number): never {
 }
 
 function constExprOf({ op, a, bits, types }: Operator): ConstExpr | undefined {
-  if (op.lower === 'const') return { kind: 'const', type: (op.signature?.results as ValType[])[0], bits };
+  if (op.lower === 'const' && op.signature) return { kind: 'const', type: op.signature.results[0], bits };
   if (op.name === 'ref.null') return { kind: 'null', type: (types as RefType[])[0] };
   if (op.name === 'ref.func') return { kind: 'func', index: a };
   if (op.name === 'global.get') return { kind: 'global', index: a };

@@ -3,7 +3,7 @@
  *
  * The reader takes the immediates from it, the validator the signature, the cost model the cost, the emitter dispatches on
  * `lower`. To add an operator is to add a row; an operator with a new shape of immediates or a context-dependent type needs its
- * reader (`reader.ts`) or its rule (`validate-function.ts`) as well, which the compiler's exhaustive records will ask for.
+ * reader (`reader.ts`) or its rule (`validate-rules.ts`) as well, which the compiler's exhaustive records will ask for.
  */
 import type { Feature, FuncType, Immediates, LowerKind, Opcode, ValType } from './module.js';
 

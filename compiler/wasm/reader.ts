@@ -4,6 +4,7 @@
  * Offsets are always those of the file, so that errors and debug information need no translation. `readOperator` runs twice over
  * every operator of a module (validation, lowering), hence the fast paths for one-byte numbers and the shared block types.
  */
+import { ValType as ValTypeCode } from '../../runtime-c/abi.js';
 import { CompileError, type DiagnosticKind, type Place } from '../diagnostics.js';
 import { DEFAULT_FEATURES, featureMessage, type FeatureSet, notSupported, Proposal, proposalOfOpcode, proposalOfValType } from './features.js';
 import { Limit } from './limits.js';
@@ -192,9 +193,9 @@ export class Reader {
   }
 }
 
-const VALUE_TYPES: readonly (ValType | undefined)[] = Object.assign(new Array<ValType | undefined>(256).fill(undefined), {
-  0x7f: 'i32', 0x7e: 'i64', 0x7d: 'f32', 0x7c: 'f64', 0x70: 'funcref', 0x6f: 'externref',
-} satisfies Record<number, ValType>);
+/** Value types by their code; without vectors, which are refused by name until SIMD is supported. */
+const VALUE_TYPES: (ValType | undefined)[] = new Array(256).fill(undefined);
+for (const [type, code] of Object.entries(ValTypeCode)) if (type !== 'v128') VALUE_TYPES[code] = type as ValType;
 
 /** A value type (5.3.4). Types of proposals that are not supported are refused by name. */
 export function readValType(reader: Reader, features: FeatureSet = DEFAULT_FEATURES): ValType {

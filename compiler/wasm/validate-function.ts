@@ -4,12 +4,12 @@
  */
 import type { FeatureSet } from './features.js';
 import { Limit } from './limits.js';
-import type { BlockType, FuncBody, FuncType, Immediates, Opcode, Operator, RefType, ValType, WasmModule } from './module.js';
-import { OPCODES } from './opcodes.js';
+import type { BlockType, FuncBody, FuncType, RefType, ValType, WasmModule } from './module.js';
 import { Reader, readOperator } from './reader.js';
+import { CHECKS, MISC_RULES, RULES } from './validate-rules.js';
 
 /** A type on the operand stack; `unknown` stands, in unreachable code, for whatever is wanted. */
-type Operand = ValType | 'unknown';
+export type Operand = ValType | 'unknown';
 
 /** An open block. */
 interface Frame {
@@ -40,7 +40,8 @@ const VALUE_RESULTS = Object.fromEntries(
 ) as Record<ValType, FuncType>;
 const EMPTY: FuncType = { params: NONE, results: NONE };
 
-class FunctionValidator {
+/** The state of the algorithm: operands, open blocks, and look-ups in the module's index spaces that fail with the operator's offset. */
+export class FunctionValidator {
   readonly module: WasmModule;
   readonly features: FeatureSet;
   readonly #reader: Reader;
@@ -223,190 +224,4 @@ class FunctionValidator {
   elemType(index: number): RefType {
     return this.module.elems[index]?.type ?? this.fail(`unknown elem segment ${index}`);
   }
-}
-
-/** What an operator with a fixed signature asks of its immediates. */
-type Check = (v: FunctionValidator, operator: Operator) => void;
-
-const CHECKS: Record<Immediates, Check> = {
-  memarg: (v, { op, a, b }) => {
-    v.needMemory(a);
-    if (2 ** b > (op.width as number)) v.fail(`alignment must not be larger than natural: 2^${b} bytes for ${op.name}`);
-  },
-  memory: (v, { a }) => v.needMemory(a),
-  memory_init: (v, { a, b }) => {
-    v.needMemory(b);
-    v.needData(a);
-  },
-  data: (v, { a }) => v.needData(a),
-  memory_copy: (v, { a, b }) => {
-    v.needMemory(a);
-    v.needMemory(b);
-  },
-  table: (v, { a }) => void v.tableType(a),
-  table_init: (v, { a, b }) => {
-    const table = v.tableType(b);
-    const segment = v.elemType(a);
-    if (segment !== table) v.fail(`type mismatch: table of ${table}, elements of ${segment}`);
-  },
-  elem: (v, { a }) => void v.elemType(a),
-  table_copy: (v, { a, b }) => {
-    const to = v.tableType(a);
-    const from = v.tableType(b);
-    if (to !== from) v.fail(`type mismatch: table of ${to}, elements of ${from}`);
-  },
-  // ref.func; calls have rules of their own.
-  func: (v, { a }) => {
-    v.funcType(a);
-    if (!v.module.refs.has(a)) v.fail(`undeclared function reference ${a}`);
-  },
-  none: () => {},
-  i32: () => {},
-  i64: () => {},
-  f32: () => {},
-  f64: () => {},
-  ...ruleOnly('block', 'label', 'br_table', 'call_indirect', 'local', 'global', 'ref_type', 'select_types', 'memarg_lane', 'lane', 'shuffle', 'v128'),
-};
-
-/** Immediates that no operator with a fixed signature has yet. */
-function ruleOnly<K extends Immediates>(...kinds: K[]): Record<K, Check> {
-  const check: Check = (_v, { op }) => {
-    throw new Error(`${op.name}: no check of ${op.immediates}`);
-  };
-  return Object.fromEntries(kinds.map((kind) => [kind, check])) as Record<K, Check>;
-}
-
-const isReference = (type: Operand): boolean => type === 'funcref' || type === 'externref';
-
-function openBlock(op: 'block' | 'loop' | 'if'): Check {
-  return (v, { block }) => {
-    const type = v.blockType(block as BlockType);
-    if (op === 'if') v.pop('i32');
-    v.popAll(type.params);
-    v.open(op, type);
-  };
-}
-
-function call(v: FunctionValidator, type: FuncType): void {
-  v.popAll(type.params);
-  v.pushAll(type.results);
-}
-
-function select(v: FunctionValidator, { types }: Operator): void {
-  v.pop('i32');
-  if (types !== undefined) {
-    if (types.length !== 1) v.fail(`invalid result arity: select with ${types.length} types`);
-    v.pop(types[0]);
-    v.pop(types[0]);
-    v.push(types[0]);
-    return;
-  }
-  const second = v.popAny();
-  const first = v.popAny();
-  for (const type of [first, second]) if (isReference(type)) v.fail(`type mismatch: select of ${type} must name its type`);
-  if (first !== second && first !== 'unknown' && second !== 'unknown') v.fail(`type mismatch: select of ${first} and ${second}`);
-  v.push(first === 'unknown' ? second : first);
-}
-
-function end(v: FunctionValidator): void {
-  const frame = v.close();
-  // An `if` without `else` passes its parameters through when the condition is false.
-  if (frame.op === 'if' && !sameTypes(frame.params, frame.results)) v.fail('type mismatch: an if whose results differ from its parameters needs an else');
-  if (frame.op !== 'function') v.pushAll(frame.results);
-}
-
-function sameTypes(a: readonly ValType[], b: readonly ValType[]): boolean {
-  return a.length === b.length && a.every((type, i) => type === b[i]);
-}
-
-/** The rules of the operators whose types depend on immediates or context, by name (both encodings of `select` share one). */
-const CONTEXT_RULES: Readonly<Record<string, Check>> = {
-  unreachable: (v) => v.setUnreachable(),
-  block: openBlock('block'),
-  loop: openBlock('loop'),
-  if: openBlock('if'),
-  else: (v) => {
-    if (v.frame(0).op !== 'if') v.malformed('END opcode expected, found else outside an if');
-    const { params, results } = v.close();
-    v.open('else', { params, results });
-  },
-  end,
-  br: (v, { a }) => {
-    v.popAll(v.labelTypes(a));
-    v.setUnreachable();
-  },
-  br_if: (v, { a }) => {
-    v.pop('i32');
-    const types = v.labelTypes(a);
-    v.popAll(types);
-    v.pushAll(types);
-  },
-  br_table: (v, { labels }) => v.brTable(labels as readonly number[]),
-  return: (v) => {
-    v.popAll(v.functionResults);
-    v.setUnreachable();
-  },
-  call: (v, { a }) => call(v, v.funcType(a)),
-  call_indirect: (v, { a, b }) => {
-    const element = v.tableType(b);
-    if (element !== 'funcref') v.fail(`type mismatch: call_indirect through a table of ${element}`);
-    v.pop('i32');
-    call(v, v.type(a));
-  },
-  drop: (v) => void v.popAny(),
-  select,
-  'local.get': (v, { a }) => v.push(v.local(a)),
-  'local.set': (v, { a }) => v.pop(v.local(a)),
-  'local.tee': (v, { a }) => {
-    const type = v.local(a);
-    v.pop(type);
-    v.push(type);
-  },
-  'global.get': (v, { a }) => v.push((v.module.globals[a] ?? v.fail(`unknown global ${a}`)).type),
-  'global.set': (v, { a }) => {
-    const global = v.module.globals[a] ?? v.fail(`unknown global ${a}`);
-    if (!global.mutable) v.fail(`global is immutable: global ${a}`);
-    v.pop(global.type);
-  },
-  'table.get': (v, { a }) => {
-    const type = v.tableType(a);
-    v.pop('i32');
-    v.push(type);
-  },
-  'table.set': (v, { a }) => {
-    const type = v.tableType(a);
-    v.pop(type);
-    v.pop('i32');
-  },
-  'table.grow': (v, { a }) => {
-    const type = v.tableType(a);
-    v.pop('i32');
-    v.pop(type);
-    v.push('i32');
-  },
-  'table.fill': (v, { a }) => {
-    const type = v.tableType(a);
-    v.pop('i32');
-    v.pop(type);
-    v.pop('i32');
-  },
-  'ref.null': (v, { types }) => v.pushAll(types as readonly ValType[]),
-  'ref.is_null': (v) => {
-    const type = v.popAny();
-    if (type !== 'unknown' && !isReference(type)) v.fail(`type mismatch: expected a reference, found ${type}`);
-    v.push('i32');
-  },
-};
-
-function ruleOf(op: Opcode): Check {
-  const rule = CONTEXT_RULES[op.name];
-  if (rule === undefined) throw new Error(`${op.name} has neither a signature nor a rule`);
-  return rule;
-}
-
-/** The same by opcode, and by sub-opcode behind the prefix; every row without a signature must have one. */
-const RULES: Check[] = [];
-const MISC_RULES: Check[] = [];
-for (const op of OPCODES) {
-  if (op.signature === undefined) (op.code < 256 ? RULES : MISC_RULES)[op.code & 0xff] = ruleOf(op);
 }

@@ -16,6 +16,8 @@ export interface ValidateOptions {
 
 /** Errors after which validation gives up. */
 const MAX_ERRORS = 10;
+/** Repetitions of an error, not collected, after which it gives up as well. */
+const MAX_REPEATS = 1000;
 /** Functions between two calls of `onProgress`. */
 const PROGRESS_STEP = 256;
 
@@ -43,6 +45,7 @@ const TOO_MANY = Symbol('too many errors');
 class Errors {
   readonly list: Diagnostic[] = [];
   readonly file?: string;
+  #repeats = 0;
   constructor(file?: string) {
     this.file = file;
   }
@@ -51,6 +54,7 @@ class Errors {
     for (const error of errors) {
       const known = error.kind === 'unsupported' && this.list.some((other) => other.message === error.message);
       if (!known) this.list.push(error);
+      else if (++this.#repeats >= MAX_REPEATS) throw TOO_MANY;
     }
     if (this.list.length >= MAX_ERRORS) throw TOO_MANY;
   }
@@ -99,8 +103,8 @@ class ModuleValidator {
       if (desc.kind === 'table') this.#checkTable(desc.type.limits, offset);
       else if (desc.kind === 'memory') this.#checkMemory(desc.type.limits, offset);
     }
-    tables.slice(importedTables).forEach((table, i) => this.#checkTable(table.limits, offsets?.tables[i]));
-    memories.slice(importedMemories).forEach((memory, i) => this.#checkMemory(memory.limits, offsets?.memories[i]));
+    for (const [i, table] of tables.slice(importedTables).entries()) this.#checkTable(table.limits, offsets?.tables[i]);
+    for (const [i, memory] of memories.slice(importedMemories).entries()) this.#checkMemory(memory.limits, offsets?.memories[i]);
     if (tables.length > 1 && !this.#features.has('reference-types')) {
       this.#add(`multiple tables: ${featureMessage('reference-types')}`, offsets?.tables.at(-1), 'unsupported');
     }
