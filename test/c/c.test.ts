@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { execFile, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -17,8 +17,10 @@ const run = promisify(execFile);
 const RUNTIME_FLAGS = ['-O2', '-g', '-fPIC', '-fvisibility=hidden', '-fexceptions', '-std=gnu11', '-Wall', '-Wextra', '-Werror', '-pthread', '-ftls-model=initial-exec'];
 const TEST_FLAGS = ['-O1', '-g', '-Wall', '-Wextra', '-Werror', '-pthread'];
 const LIBRARIES = ['-pthread', '-ldl', '-lm'];
-/** Programs of one C file each, linked with the harness. */
+/** Programs of one C file each, linked with the harness and run on the hand-made guest. */
 const PROGRAMS = ['runtime_test', 'threads_test', 'foreign_test', 'unwind_test'];
+/** Programs of one C file each that need no guest: they make their artifacts themselves, with gcc. */
+const ARTIFACT_PROGRAMS = ['sha256_test', 'artifact_test', 'instance_test'];
 const TIMEOUT_MS = 120_000;
 
 const missing = [['gcc', 'g++'], ['g++', 'g++'], ['clang-22', 'clang-22'], ['ld.lld-22', 'lld-22']].filter(([tool]) => spawnSync(tool, ['--version']).error !== undefined);
@@ -39,16 +41,18 @@ async function build(): Promise<void> {
   const runtimeFiles = readdirSync(runtime).filter((name) => /\.[cS]$/.test(name) && !name.startsWith('addon'));
   await runAll([
     ...runtimeFiles.map((name) => ['gcc', ...RUNTIME_FLAGS, '-c', join(runtime, name), '-o', at(`${name}.o`)]),
-    ...['harness.c', ...PROGRAMS.map((name) => `${name}.c`)].map((name) => ['gcc', '-std=gnu11', ...TEST_FLAGS, '-c', join(sources, name), '-o', at(`${basename(name, '.c')}.t.o`)]),
+    ...['harness', ...PROGRAMS, ...ARTIFACT_PROGRAMS].map((name) => ['gcc', '-std=gnu11', ...TEST_FLAGS, '-c', join(sources, `${name}.c`), '-o', at(`${name}.t.o`)]),
     ['gcc', '-c', join(sources, 'unwind_magic_x64.S'), '-o', at('unwind_magic_x64.t.o')],
     ['g++', '-std=c++17', ...TEST_FLAGS, '-c', join(sources, 'exception_test.cc'), '-o', at('exception_test.t.o')],
     // Code generation only: optimised, the guest's recursions would become loops.
     ['clang-22', '-O2', '-Xclang', '-disable-llvm-passes', '-fPIC', '-c', join(sources, 'guest.ll'), '-o', at('guest.o')],
   ]);
-  const objects = [...runtimeFiles.map((name) => at(`${name}.o`)), at('harness.t.o')];
+  const runtimeObjects = runtimeFiles.map((name) => at(`${name}.o`));
+  const objects = [...runtimeObjects, at('harness.t.o')];
   await runAll([
     ['ld.lld-22', '-shared', '-Bsymbolic', '--eh-frame-hdr', at('guest.o'), '-o', at('guest.so')],
     ...PROGRAMS.map((name) => ['gcc', at(`${name}.t.o`), ...(name === 'unwind_test' ? [at('unwind_magic_x64.t.o')] : []), ...objects, '-o', at(name), ...LIBRARIES]),
+    ...ARTIFACT_PROGRAMS.map((name) => ['gcc', at(`${name}.t.o`), ...runtimeObjects, '-o', at(name), ...LIBRARIES]),
     ['g++', at('exception_test.t.o'), ...objects, '-o', at('exception_test'), ...LIBRARIES],
   ]);
 }
@@ -63,7 +67,7 @@ if (missing.length > 0) {
   test.after(() => rmSync(directory, { recursive: true, force: true }));
 
   const runs: readonly { name: string; tickUs?: string }[] = [
-    ...[...PROGRAMS, 'exception_test'].map((name) => ({ name })),
+    ...[...PROGRAMS, 'exception_test', ...ARTIFACT_PROGRAMS].map((name) => ({ name })),
     // The shortest period: races with the checker that 1 ms would rarely meet.
     { name: 'threads_test', tickUs: '50' },
     { name: 'exception_test', tickUs: '50' },
