@@ -11,11 +11,10 @@ import { keepAlive, type Store } from './store.js';
 const { Memory } = WebAssembly;
 const { apply } = Reflect;
 const getBuffer = Object.getOwnPropertyDescriptor(Memory.prototype, 'buffer')?.get as (this: WebAssembly.Memory) => ArrayBuffer;
-const grow = Memory.prototype.grow;
 
 provideHooks({
-  memoryBuffer: (memory) => apply(getBuffer, memory, []),
-  memoryGrow: (memory, delta) => apply(grow, memory, [delta]),
+  memoryBuffer: getBuffer,
+  memoryGrow: Memory.prototype.grow,
   memoryNew(store, min, max) {
     const memory = new Memory(max === undefined ? { initial: min } : { initial: min, maximum: max });
     keepAlive(store as Store, memory);

@@ -73,8 +73,8 @@ export interface Hooks {
   toBigInt(value: unknown): bigint;
   iterate(value: unknown, count: number): unknown[];
   memoryNew(store: object, min: number, max: number | undefined): WebAssembly.Memory;
-  memoryBuffer(memory: WebAssembly.Memory): ArrayBuffer;
-  memoryGrow(memory: WebAssembly.Memory, delta: number): number;
+  memoryBuffer(this: WebAssembly.Memory): ArrayBuffer;
+  memoryGrow(this: WebAssembly.Memory, delta: number): number;
   wrapTable(store: object, handle: Handle, valtype: number): object;
   wrapGlobal(store: object, handle: Handle, valtype: number, mutable: boolean): object;
 }

@@ -33,8 +33,8 @@ typedef enum addon_hook {
   HOOK_TO_BIGINT,     /* (value) -> ToBigInt64(value) */
   HOOK_ITERATE,       /* (value, count) -> array of the results of a host function with several */
   HOOK_MEMORY_NEW,    /* (store, min, max or undefined) -> a WebAssembly.Memory that the store keeps alive */
-  HOOK_MEMORY_BUFFER, /* (memory) -> its ArrayBuffer */
-  HOOK_MEMORY_GROW,   /* (memory, pages) -> old pages, or throws */
+  HOOK_MEMORY_BUFFER, /* V8's getter of WebAssembly.Memory.prototype.buffer; called on a memory */
+  HOOK_MEMORY_GROW,   /* V8's WebAssembly.Memory.prototype.grow; called on a memory, with pages */
   HOOK_TABLE,         /* (store, handle, valtype) -> a Table for the handle */
   HOOK_GLOBAL,        /* (store, handle, valtype, mutable) -> a Global for the handle */
   HOOK_COUNT
@@ -111,6 +111,7 @@ struct addon_env {
 /* --- addon_store.c: stores, handles, lifetimes ---------------------------------------------------------------------- */
 addon_env *addon_env_of(napi_env env);
 napi_value addon_hook_call(addon_env *e, addon_hook hook, size_t argc, const napi_value *argv); /* NULL with an exception pending */
+napi_value addon_hook_call_on(addon_env *e, addon_hook hook, napi_value receiver, size_t argc, const napi_value *argv);
 addon_store *addon_store_of(addon_env *e, napi_value store);      /* from the JS Store; NULL with a TypeError pending */
 napi_value addon_store_js(addon_store *s);                         /* the JS Store; also keeps it alive for the current handle scope */
 addon_store *addon_store_find(addon_env *e, const waot_store *store); /* NULL: not ours */

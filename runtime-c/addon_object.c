@@ -6,14 +6,18 @@
 
 #define PAGE_SIZE UINT64_C(65536)
 
-/* --- memories ------------------------------------------------------------------------------------------------------- */
+/*
+ * --- memories -------------------------------------------------------------------------------------------------------
+ * Wasm may be deeper in the stack than V8 lets JavaScript go. V8's own getter and grow are called directly, because they are C++ and have no such limit: a hook
+ * in JavaScript would throw a RangeError there, and memory.size and memory.grow would fail.
+ */
 
 /* Bytes of the memory's present buffer, and its address; false when V8 fails (then no exception is left pending). */
 static bool memory_buffer(addon_memory *m, void **base, uint64_t *length) {
   addon_env *e = m->object.store->env;
   napi_value js = addon_object_js(&m->object), buffer, error;
   size_t bytes = 0;
-  bool ok = js != NULL && (buffer = addon_hook_call(e, HOOK_MEMORY_BUFFER, 1, &js)) != NULL &&
+  bool ok = js != NULL && (buffer = addon_hook_call_on(e, HOOK_MEMORY_BUFFER, js, 0, NULL)) != NULL &&
             napi_get_arraybuffer_info(e->env, buffer, base, &bytes) == napi_ok;
   if (!ok) napi_get_and_clear_last_exception(e->env, &error);
   *length = bytes;
@@ -45,8 +49,8 @@ static int64_t memory_grow(void *data, uint64_t delta_pages) {
   napi_handle_scope scope;
   int64_t old = -1;
   if (delta_pages > 65536 || napi_open_handle_scope(e->env, &scope) != napi_ok) return -1;
-  napi_value argv[2] = {addon_object_js(&m->object)}, result = NULL, error;
-  if (argv[0] != NULL && napi_create_double(e->env, (double)delta_pages, &argv[1]) == napi_ok) result = addon_hook_call(e, HOOK_MEMORY_GROW, 2, argv);
+  napi_value js = addon_object_js(&m->object), delta, result = NULL, error;
+  if (js != NULL && napi_create_double(e->env, (double)delta_pages, &delta) == napi_ok) result = addon_hook_call_on(e, HOOK_MEMORY_GROW, js, 1, &delta);
   if (result == NULL || napi_get_value_int64(e->env, result, &old) != napi_ok) {
     napi_get_and_clear_last_exception(e->env, &error);
     old = -1;

@@ -16,13 +16,17 @@ addon_env *addon_env_of(napi_env env) {
   return data;
 }
 
-napi_value addon_hook_call(addon_env *e, addon_hook hook, size_t argc, const napi_value *argv) {
+napi_value addon_hook_call_on(addon_env *e, addon_hook hook, napi_value receiver, size_t argc, const napi_value *argv) {
   napi_value fn = NULL, result = NULL;
   if (e->hooks[hook] == NULL || napi_get_reference_value(e->env, e->hooks[hook], &fn) != napi_ok || fn == NULL) {
     return addon_type_error(e->env, "the loader has not registered its hooks");
   }
-  if (napi_call_function(e->env, addon_undefined(e->env), fn, argc, argv, &result) != napi_ok) return NULL;
+  if (napi_call_function(e->env, receiver, fn, argc, argv, &result) != napi_ok) return NULL;
   return result;
+}
+
+napi_value addon_hook_call(addon_env *e, addon_hook hook, size_t argc, const napi_value *argv) {
+  return addon_hook_call_on(e, hook, addon_undefined(e->env), argc, argv);
 }
 
 addon_store *addon_store_of(addon_env *e, napi_value store) {

@@ -103,6 +103,31 @@ test('a program cannot make the runtime believe a wrong length', () => {
   assert.is(exports.size(), 2);
 });
 
+test('size, fill and grow work deeper in the stack than JavaScript may go', async () => {
+  const module = await loadText(`(module (import "" "memory" (memory 0)) (import "" "host" (func $host))
+    (func $down (export "down") (param $n i32) (param $act i32) (result i32) (local $r i32)
+      (if (i32.eqz (local.get $n))
+        (then (if (i32.eqz (local.get $act)) (then (call $host)))
+              (drop (memory.grow (i32.const 1))) (memory.fill (i32.const 65536) (i32.const 7) (i32.const 65536)) (return (memory.size))))
+      (local.set $r (call $down (i32.sub (local.get $n) (i32.const 1)) (local.get $act)))
+      (i32.add (local.get $r) (i32.mul (local.get $n) (i32.const 0)))))`, { optLevel: 0 });
+  const memory = new WebAssembly.Memory({ initial: 1 });
+  const { exports } = module.instantiate({ '': { memory, host: () => {} } });
+  let depth = 1000;
+  // As deep as needed for a host function in JavaScript to fail.
+  for (; depth < 4_000_000; depth *= 2) {
+    try {
+      exports.down(depth, 0);
+    } catch (error) {
+      assert.instance(error, RangeError);
+      break;
+    }
+  }
+  const pages = memory.buffer.byteLength / 65536;
+  memory.grow(1);
+  assert.is(exports.down(depth, 1), pages + 2);
+});
+
 test('data segments are checked against the memory that is there', async () => {
   const module = await loadText('(module (import "" "memory" (memory 1)) (data (i32.const 65535) "ab"))');
   const memory = new WebAssembly.Memory({ initial: 1 });
