@@ -63,8 +63,8 @@ uint32_t waot_thread_depth(void) {
 }
 
 /*
- * The personality routine of waot_enter: an exception of the host, or the forced unwinding of pthread_exit, passes through; frames are unwound innermost first, so the activation
- * of this one is the newest. The fuel in its limits is right: the exit trampoline wrote it, and the host may have changed it since.
+ * The personality routine of waot_enter: an exception of the host, or the forced unwinding of pthread_exit, passes through; frames are unwound innermost
+ * first, so the activation of this one is the newest. The fuel in its limits is right: the exit trampoline wrote it, and the host may have changed it since.
  */
 _Unwind_Reason_Code waot_personality(int version, _Unwind_Action actions, _Unwind_Exception_Class class, struct _Unwind_Exception *exception,
                                      struct _Unwind_Context *context) {

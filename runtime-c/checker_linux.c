@@ -1,8 +1,8 @@
 /*
  * checker_linux.c - the thread that ticks every thread in wasm, once a period.
  *
- * Entering and leaving wasm take no lock and no fence. Two races with the checker are closed by membarrier(PRIVATE_EXPEDITED), which makes all running threads of the process
- * pass a full barrier:
+ * Entering and leaving wasm take no lock and no fence. Two races with the checker are closed by membarrier(PRIVATE_EXPEDITED), which makes all running
+ * threads of the process pass a full barrier:
  *   going to sleep: asleep = 1; barrier; look at all in_wasm once more. An entry sets in_wasm, then reads asleep: one of the two sees the other's store.
  *   ticking: tick_pending = 1; barrier; look at in_wasm once more; send, or take it back. A leaving thread clears in_wasm, then reads tick_pending, and
  *   waits while it is set. So no host code is ever interrupted by a tick (no EINTR), and at most one is pending for each thread.

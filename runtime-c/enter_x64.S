@@ -79,9 +79,9 @@
 /*
  * int waot_enter(struct waot_thread *rdi, struct waot_limits *rsi, const waot_func *rdx, waot_value *rcx)
  *
- * Links an activation, loads the fuel register, calls func->enter(func->vmctx, args, func->code), and ends at the landing, where every activation ends: normally by the
- * call's return, otherwise sent there by a handler or by a trampoline with sp = activation, eax = status, rbp = fuel. It calls, and never tail-calls, so the frame is there
- * for unwinders; the personality unlinks the activation when an exception or a thread's exit passes through.
+ * Links an activation, loads the fuel register, calls func->enter(func->vmctx, args, func->code), and ends at the landing, where every activation ends:
+ * normally by the call's return, otherwise sent there by a handler or by a trampoline with sp = activation, eax = status, rbp = fuel. It calls, and never
+ * tail-calls, so the frame is there for unwinders; the personality unlinks the activation when an exception or a thread's exit passes through.
  */
 function waot_enter
   .cfi_personality PCREL_SDATA4, waot_personality
@@ -101,7 +101,7 @@ function waot_enter
   movq %rdx, %rbx                            /* func and args: in registers that the slow path keeps */
   movq %rcx, %r12
   movq WAOT_LIMITS_FUEL(%rsi), %rbp          /* from here to the landing rbp is the fuel; the caller's is saved above, as the CFI says */
-  movl $1, WAOT_THREAD_IN_WASM(%rdi)         /* before the load of the flag: the checker sets the flag, has all threads pass a barrier, and looks at in_wasm again */
+  movl $1, WAOT_THREAD_IN_WASM(%rdi)         /* before the load of the flag; checker_linux.c says why that needs no fence */
   cmpl $0, waot_checker_asleep(%rip)
   jne .Lenter_wake
 .Lenter_awake:
@@ -114,8 +114,8 @@ function waot_enter
   .globl waot_landing
   .hidden waot_landing
 waot_landing:
-  /* The stack pointer, rax and rbp are all that is valid here. The direction flag is clear, the x87 stack empty and the control bits of MXCSR are as at entry, for compiled
-   * code never changes them; upper halves of ymm registers may be dirty (waot_call sees to that). */
+  /* The stack pointer, rax and rbp are all that is valid here. The direction flag is clear, the x87 stack empty and the control bits of MXCSR are as at
+   * entry, for compiled code never changes them; upper halves of ymm registers may be dirty (waot_call sees to that). */
   movq WAOT_ACTIVATION_LIMITS(%rsp), %rcx
   movq WAOT_ACTIVATION_THREAD(%rsp), %rbx
   movq %rbp, WAOT_LIMITS_FUEL(%rcx)
@@ -152,8 +152,8 @@ waot_landing:
   movl %r12d, %eax
   jmp .Lenter_quiet
 
-  /* The trampolines below come here to end the activation r11 with the status in eax. In two steps, because no single CFI could describe a jump that also moves the
-   * stack: at the first instruction the frame is found through r11. */
+  /* The trampolines below come here to end the activation r11 with the status in eax. In two steps, because no single CFI could describe a jump that
+   * also moves the stack: at the first instruction the frame is found through r11. */
 waot_land:
   .cfi_def_cfa %r11, ENTER_CFA
   movq %r11, %rsp
@@ -304,8 +304,9 @@ function waot_builtin_enter_memory_grow
   finish_exit grow
 end_function waot_builtin_enter_memory_grow
 
-/* The other builtins are the runtime's own code and never call the host: the fuel stays in rbp, in_wasm stays set, and a tick that finds the pc there does nothing. They
- * are still boundaries at which exhaustion, the stack and the interrupt flag are looked at. Arguments (rdi, rsi, rdx, rcx, r8, r9) pass through. */
+/* The other builtins are the runtime's own code and never call the host: the fuel stays in rbp, in_wasm stays set, and a tick that finds the pc there does
+ * nothing. They are still boundaries at which exhaustion, the stack and the interrupt flag are looked at. Arguments (rdi, rsi, rdx, rcx, r8, r9) pass
+ * through. */
 .macro builtin name
   .hidden waot_builtin_\name
 function waot_builtin_enter_\name

@@ -38,17 +38,19 @@ static void fork_child(void) {
   pthread_mutex_init(&lock, NULL);
 }
 
-/* Under the lock. What succeeded before a failure stays: it is harmless, and a second attempt finds it done. */
+/* Under the lock. What succeeded before a failure stays, harmlessly; a second attempt finds it done. */
 static int start(const waot_config *config, waot_error *error) {
   static bool fork_handled;
   if (waot_threads_init() != 0) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "no thread-local key is left for the thread records");
-  if (!fork_handled && pthread_atfork(fork_prepare, fork_parent, fork_child) != 0) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "out of memory for the fork handlers");
+  if (!fork_handled && pthread_atfork(fork_prepare, fork_parent, fork_child) != 0) {
+    return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "out of memory for the fork handlers");
+  }
   fork_handled = true;
   /* Before the checker, which sends that signal only to threads in wasm; and there are none yet. */
   int refused = waot_handlers_install(config->tick_signal);
   if (refused) {
-    return waot_error_set(error, WAOT_ERROR_SIGNAL, 0, "the tick signal %d (SIGRTMIN%+d) already has a handler in this process: pass another tick_signal to waot_init", refused,
-                          refused - SIGRTMIN);
+    return waot_error_set(error, WAOT_ERROR_SIGNAL, 0,
+                          "the tick signal %d (SIGRTMIN%+d) already has a handler in this process: pass another tick_signal to waot_init", refused, refused - SIGRTMIN);
   }
   int failed = waot_checker_start(config->tick_us);
   if (failed) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "cannot start the checker thread: %s", strerror(failed));
@@ -83,7 +85,8 @@ int waot_init(const waot_config *config, waot_error *error) {
   }
   pthread_mutex_unlock(&lock);
   if (result == 0 && !waot_thread_attach()) {
-    result = waot_error_set(error, WAOT_ERROR_MEMORY, 0, "this thread cannot run wasm: no memory for a signal stack, or its stack has no bounds that can be found and guarded");
+    result = waot_error_set(error, WAOT_ERROR_MEMORY, 0,
+                            "this thread cannot run wasm: no memory for a signal stack, or its stack has no bounds that can be found and guarded");
   }
   return result;
 }

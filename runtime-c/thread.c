@@ -10,8 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Stack kept free below a host function or a builtin. V8 lets JavaScript run to within 192 KiB of a worker's stack end (kStackBufferSize in node_worker.h) and runs C++ in
- * those; the same again in C++ before its first check is more than it needs. */
+/* Stack kept free below a host function or a builtin. V8 lets JavaScript run to within 192 KiB of a worker's stack end (kStackBufferSize in node_worker.h)
+ * and runs C++ in those; 64 KiB more get a call from wasm safely to V8's own check, which then throws. */
 #define HOST_RESERVE (UINT64_C(256) << 10)
 /* Stack that an entry wants on top of that, so that a call that cannot get anywhere fails at once. */
 #define ENTRY_ROOM (UINT64_C(128) << 10)

@@ -1,9 +1,9 @@
 /*
  * trap.c - the signal handlers: ticks, traps of compiled code, and faults that are somebody else's.
  *
- * A fault is the runtime's only if its pc is in the text of an artifact, an activation is open, and it is one of the three kinds that compiled code makes on purpose. The
- * handler then redirects the interrupted context to the landing and returns; it never longjmps, so the kernel restores mask, signal stack and registers. Any other fault goes to the
- * handler that was there before, unchanged.
+ * A fault is the runtime's only if its pc is in the text of an artifact, an activation is open, and it is one of the three kinds that compiled code
+ * makes on purpose. The handler then redirects the interrupted context to the landing and returns; it never longjmps, so the kernel restores mask,
+ * signal stack and registers. Any other fault goes to the handler that was there before, unchanged.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -75,8 +75,8 @@ static int classify(int signal, const siginfo_t *info, const ucontext_t *context
   bool has_address = signal == SIGSEGV ? info->si_code == SEGV_MAPERR || info->si_code == SEGV_ACCERR : info->si_code == BUS_ADRERR;
   if (!has_address) return 0;
   if (waot_guard_contains(info->si_addr)) return WAOT_STATUS_OUT_OF_BOUNDS_MEMORY_ACCESS;
-  if (waot_thread_overflowed((const struct waot_thread_record *)thread, (uintptr_t)info->si_addr, (uintptr_t)regs[REG_RSP])) return WAOT_STATUS_CALL_STACK_EXHAUSTED;
-  return 0;
+  const struct waot_thread_record *record = (const struct waot_thread_record *)thread;
+  return waot_thread_overflowed(record, (uintptr_t)info->si_addr, (uintptr_t)regs[REG_RSP]) ? WAOT_STATUS_CALL_STACK_EXHAUSTED : 0;
 }
 
 /* What the kernel would have done had our handler not been there. */
@@ -129,15 +129,19 @@ static struct sigaction make_action(void (*handler)(int, siginfo_t *, void *)) {
 }
 
 int waot_handlers_install(int tick_signal) {
+  if (tick_signal == waot_tick_signal) return 0; /* waot_init got this far before, and failed later */
+  bool first = waot_tick_signal == 0;
   struct sigaction now;
   if (sigaction(tick_signal, NULL, &now) != 0 || now.sa_handler != SIG_DFL) return tick_signal;
   own_pid = getpid();
   struct sigaction tick = make_action(on_tick);
   if (sigaction(tick_signal, &tick, NULL) != 0) return tick_signal;
+  if (!first) sigaction(waot_tick_signal, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
   waot_tick_signal = tick_signal;
   struct sigaction fault = make_action(on_fault);
-  for (size_t i = 0; i < FAULT_SIGNALS; i++) {
-    sigaction(fault_signals[i], NULL, &before[i]); /* first, so that a fault right after the next line finds it. Neither can fail: the numbers are valid */
+  for (size_t i = 0; first && i < FAULT_SIGNALS; i++) {
+    /* In this order, so that a fault right after the second line finds the old action. Neither can fail: the numbers are valid. */
+    sigaction(fault_signals[i], NULL, &before[i]);
     sigaction(fault_signals[i], &fault, NULL);
   }
   return 0;

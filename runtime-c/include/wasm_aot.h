@@ -4,6 +4,11 @@
  * Opens artifacts that `wasm-aot build` wrote, instantiates them, calls them under a fuel limit. Linux x86-64.
  * No function may be called from a signal handler. A store, and everything that it owns, belongs to one thread at a time;
  * only waot_store_interrupt() may be called from another thread. Different stores may run on different threads at once.
+ *
+ * What a host owes a thread that runs wasm: calls come on the thread's own stack (not a fiber's; they are refused there); the tick signal, SIGSEGV, SIGBUS and
+ * SIGILL stay unblocked (the first call unblocks them) and their handlers stay (handlers that were there before get whatever isn't wasm's); longjmp does not
+ * cross wasm frames, C++ exceptions and pthread_exit may. Wasm runs in the default floating-point environment whatever the host's is. After fork, the child
+ * goes on as the thread that forked.
  */
 #ifndef WASM_AOT_H
 #define WASM_AOT_H

@@ -1,4 +1,4 @@
-/* foreign_test.c - living with others: signals that aren't the runtime's get the handling that they had before; fork; a busy tick signal. Each case runs in a child process. */
+/* foreign_test.c - living with others: signals that aren't the runtime's are handled as before; fork; a busy tick signal. Each case runs in a child process. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif

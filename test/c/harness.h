@@ -66,7 +66,8 @@ extern void *guest_library;
 
 /* Loads the guest and registers its text, as opening an artifact does. */
 void guest_open(const char *path);
-/* Also starts the runtime, with the period in the environment variable WAOT_TEST_TICK_US if there is one. The store has unlimited fuel; the memory one page of at most ten. fn is the imported host function. */
+/* Also starts the runtime, with the period in the environment variable WAOT_TEST_TICK_US if there is one. The store has unlimited fuel; the memory one page
+ * of at most ten. fn is the imported host function. */
 void guest_init(struct guest *g, waot_host_fn fn, void *data);
 void guest_free(struct guest *g);
 /* For C++, which cannot read the runtime's internal headers: the same on the heap. */

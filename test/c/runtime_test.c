@@ -4,8 +4,7 @@
 #endif
 #include "harness.h"
 
-#include <errno.h>
-#include <fenv.h>
+#include <ucontext.h>
 #include <xmmintrin.h>
 
 /* --- host functions ----------------------------------------------------------------------------------------------- */
@@ -128,6 +127,8 @@ static void test_stack_overflow_thread(void) {
   pthread_attr_init(&attr);
   pthread_attr_setstacksize(&attr, 512 << 10);
   run_thread(&attr, overflow_on_thread);
+  pthread_attr_setstacksize(&attr, 128 << 10); /* smaller than what is kept for hosts on a large stack */
+  run_thread(&attr, overflow_on_thread);
   pthread_attr_setguardsize(&attr, 1 << 20);
   pthread_attr_setstacksize(&attr, 2 << 20);
   run_thread(&attr, overflow_on_thread);
@@ -148,6 +149,32 @@ static void test_stack_overflow_own_stack(void) {
   memset(block, 0, below + size); /* the thread gave its guard page back */
   pthread_attr_destroy(&attr);
   munmap(block, below + size);
+}
+
+/* A fiber's stack has an end that the runtime doesn't know: refused, also on a thread that has run wasm on its own stack. */
+static ucontext_t outside, inside;
+static struct guest fiber_guest;
+static int fiber_status;
+static void fiber(void) {
+  int64_t value = 0;
+  fiber_status = guest_call(&fiber_guest, "guest_increment", &value);
+  swapcontext(&inside, &outside);
+}
+static void test_fiber(void) {
+  size_t size = 1 << 18;
+  char *stack = malloc(size);
+  CHECK(stack);
+  guest_init(&fiber_guest, host_double, NULL);
+  guest_expect(&fiber_guest, "guest_increment", 0, 100, WAOT_STATUS_OK, 3);
+  CHECK_EQUAL(getcontext(&inside), 0);
+  inside.uc_stack.ss_sp = stack;
+  inside.uc_stack.ss_size = size;
+  makecontext(&inside, fiber, 0);
+  CHECK_EQUAL(swapcontext(&outside, &inside), 0);
+  CHECK_EQUAL(fiber_status, WAOT_STATUS_CALL_STACK_EXHAUSTED);
+  guest_expect(&fiber_guest, "guest_increment", 0, 100, WAOT_STATUS_OK, 3);
+  guest_free(&fiber_guest);
+  free(stack);
 }
 
 static void test_host_error(void) {
@@ -395,6 +422,7 @@ int main(int argc, char **argv) {
     { "stack overflow on the main thread", test_stack_overflow_main },
     { "stack overflow on threads", test_stack_overflow_thread },
     { "stack overflow on a stack without a guard", test_stack_overflow_own_stack },
+    { "a fiber's stack", test_fiber },
     { "host error", test_host_error },
     { "host charge", test_host_charge },
     { "interrupt", test_interrupt },
