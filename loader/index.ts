@@ -11,12 +11,13 @@
  * An object belongs to the thread that made it; each worker loads its own.
  */
 import { fileURLToPath } from 'node:url';
+import type { Worker } from 'node:worker_threads';
 import { openArtifact } from './artifact.js';
 import type { Imports } from './imports.js';
 import { artifacts, Instance, type InstanceOptions } from './instance.js';
 import { openLibrary } from './library.js';
 import type { Manifest } from './manifest.js';
-import type { NativeExtern } from './native.js';
+import { native, type NativeExtern } from './native.js';
 import { type ExternKindName, type ExternType, externType, kindName } from './values.js';
 
 export { ArtifactError, type ArtifactErrorKind, Interrupted, LinkError, OutOfFuel, Trap, type TrapCode } from './errors.js';
@@ -87,6 +88,18 @@ function toPath(path: unknown): string {
   if (typeof path !== 'string') throw new TypeError(`the path of an artifact must be a string or a file: URL, not ${path === null ? 'null' : `of type ${typeof path}`}`);
   if (path === '') throw new TypeError('the path of an artifact is empty');
   return path;
+}
+
+/**
+ * Ends a worker as `worker.terminate()` does, also while wasm runs in it: `terminate()` alone waits for ever for wasm that does not return.
+ * (The end of the process needs no help where the main thread has loaded an artifact too: it interrupts all workers by itself.)
+ * @returns The exit code of the worker.
+ */
+export function terminate(worker: Worker): Promise<number> {
+  const id = worker.threadId;
+  const ended = worker.terminate();
+  if (id >= 0) native().interruptThreads(id);
+  return ended;
 }
 
 /**

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isMainThread, threadId } from 'node:worker_threads';
 import { ABI_VERSION } from '../runtime-c/abi.js';
 
 /** An external of the addon: an artifact, an instance, a memory, a table or a global. Opaque; belongs to the store it was made in. */
@@ -38,7 +39,7 @@ export const FuelWrite = { set: 0, add: 1, charge: 2 } as const;
 export interface Native {
   readonly version: string;
   readonly abiVersion: number;
-  setup(hooks: Hooks): void;
+  setup(hooks: Hooks, threadId: number): void;
   /** Frees externref handles that no store can reach, when no wasm is on the stack. */
   collect(): void;
   /** Native stores and externref handles alive in this thread. */
@@ -48,6 +49,8 @@ export interface Native {
   storeNew(store: object, values: unknown[]): void;
   storeFuel(store: object, what: number): bigint;
   storeFuelSet(store: object, what: number, n: bigint): boolean;
+  /** Interrupts, for good, the stores of one thread, or of all but this one. */
+  interruptThreads(threadId: number | undefined): void;
   storeInterrupt(store: object, on: boolean): void;
   instantiate(store: object, artifact: Handle, imports: readonly unknown[]): Handle;
   start(store: object, instance: Handle, artifact: Handle): unknown[];
@@ -120,7 +123,9 @@ export function native(): Native {
   if (addon.abiVersion !== ABI_VERSION) {
     throw new Error(`wasm-aot: the native runtime has ABI version ${addon.abiVersion}, this loader ${ABI_VERSION}: build it again ("npm run build")`);
   }
-  addon.setup(hooks as Hooks);
+  addon.setup(hooks as Hooks, threadId);
+  // The process ends when its workers have, and wasm in them does not hear that they should.
+  if (isMainThread) process.on('exit', () => addon.interruptThreads(undefined));
   loaded = addon;
   return addon;
 }

@@ -32,12 +32,13 @@ napi_value addon_out_of_memory(napi_env env) {
 static const char *const hook_names[HOOK_COUNT] = {"failure",   "error",     "adopt",        "link",       "toBigInt", "iterate",
                                                    "memoryNew", "memoryBuffer", "memoryGrow", "wrapTable", "wrapGlobal"};
 
-/* setup(hooks): registers the loader's functions; once, before anything else */
+/* setup(hooks, threadId): registers the loader's functions; once, before anything else */
 static napi_value setup(napi_env env, napi_callback_info info) {
-  napi_value argv[1], fn;
+  napi_value argv[2], fn;
   addon_env *e = addon_env_of(env);
   napi_valuetype type;
-  if (!addon_args(env, info, 1, argv)) return NULL;
+  if (!addon_args(env, info, 2, argv)) return NULL;
+  napi_get_value_uint32(env, argv[1], &e->thread_id);
   for (int i = 0; i < HOOK_COUNT; i++) {
     if (napi_get_named_property(env, argv[0], hook_names[i], &fn) != napi_ok) return NULL;
     if (napi_typeof(env, fn, &type) != napi_ok || type != napi_function) return addon_type_error(env, "a hook is missing");
@@ -59,6 +60,7 @@ static void finalize_env(napi_env env, void *data, void *hint) {
   (void)env;
   (void)hint;
   addon_env *e = data;
+  addon_threads_remove(e);
   addon_store_free_all(e);
   for (int i = 0; i < HOOK_COUNT; i++) {
     if (e->hooks[i] != NULL) napi_delete_reference(env, e->hooks[i]);
@@ -81,6 +83,7 @@ static const napi_property_descriptor functions[] = {
   FUNCTION("storeFuel", addon_store_fuel),
   FUNCTION("storeFuelSet", addon_store_fuel_set),
   FUNCTION("storeInterrupt", addon_store_interrupt),
+  FUNCTION("interruptThreads", addon_interrupt_threads),
   FUNCTION("instantiate", addon_instantiate),
   FUNCTION("start", addon_start),
   FUNCTION("memoryNew", addon_memory_new),
@@ -107,6 +110,7 @@ NAPI_MODULE_INIT() {
     free(e);
     return addon_type_error(env, "cannot set up the addon");
   }
+  addon_threads_add(e);
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
   napi_create_string_utf8(env, waot_version(), NAPI_AUTO_LENGTH, &version);
   napi_set_named_property(env, exports, "version", version);

@@ -100,7 +100,10 @@ struct addon_env {
   addon_map objects;  /* waot_func, waot_memory, waot_table, waot_global -> addon_object */
   addon_map stores;   /* waot_store -> addon_store */
   addon_map store_ids; /* id as a pointer -> addon_store */
-  addon_store *first;
+  addon_store *first;   /* under the lock of addon_threads.c, which another thread may hold while it reads the list */
+  addon_env *next_env;  /* in the list of addon_threads.c */
+  uint32_t thread_id;   /* Node's threadId */
+  bool ending;          /* the thread is being ended: new stores are born interrupted */
   size_t store_count, sweep_at;
   uint32_t next_id;
   uint64_t epoch; /* raised whenever JS may have run: entry into wasm, return of a host function */
@@ -163,6 +166,13 @@ napi_value addon_artifact_verify(napi_env env, napi_callback_info info);
 napi_value addon_artifact_open(napi_env env, napi_callback_info info);
 napi_value addon_instantiate(napi_env env, napi_callback_info info);
 napi_value addon_start(napi_env env, napi_callback_info info);
+
+/* --- addon_threads.c: interrupting other threads ------------------------------------------------------------------------- */
+void addon_threads_add(addon_env *e);
+void addon_threads_remove(addon_env *e);
+void addon_threads_lock(void);
+void addon_threads_unlock(void);
+napi_value addon_interrupt_threads(napi_env env, napi_callback_info info);
 
 /* --- addon.c --------------------------------------------------------------------------------------------------------------- */
 /* Reads exactly `count` arguments (undefined where missing). */

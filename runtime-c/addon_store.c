@@ -124,6 +124,11 @@ static void release(addon_store *s) {
 /* Frees the native store and takes it off the environment's list. The wrappers are garbage by now, or the environment is ending. */
 static void store_free(addon_store *s) {
   addon_env *e = s->env;
+  addon_threads_lock();
+  if (s->prev != NULL) s->prev->next = s->next;
+  else e->first = s->next;
+  if (s->next != NULL) s->next->prev = s->prev;
+  addon_threads_unlock();
   addon_map_remove(&e->stores, s->store);
   addon_map_remove(&e->store_ids, (const void *)(uintptr_t)s->id);
   waot_store_delete(s->store);
@@ -140,9 +145,6 @@ static void store_free(addon_store *s) {
   free(s->marks);
   int64_t now;
   napi_adjust_external_memory(e->env, -STORE_BYTES, &now);
-  if (s->prev != NULL) s->prev->next = s->next;
-  else e->first = s->next;
-  if (s->next != NULL) s->next->prev = s->prev;
   e->store_count--;
   release(s);
 }
@@ -208,9 +210,12 @@ napi_value addon_store_new(napi_env env, napi_callback_info info) {
     return addon_type_error(env, "cannot make a store");
   }
   s->holders = 2;
+  addon_threads_lock();
   s->next = e->first;
   if (s->next != NULL) s->next->prev = s;
   e->first = s;
+  if (e->ending) waot_store_interrupt(s->store);
+  addon_threads_unlock();
   e->store_count++;
   int64_t now;
   napi_adjust_external_memory(env, STORE_BYTES, &now);

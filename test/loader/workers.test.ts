@@ -1,9 +1,10 @@
 /** Workers: each loads and runs artifacts of its own, at the same time as others; ending in order, in the middle of things, and by termination. */
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { load } from '../../loader/index.js';
+import { load, terminate } from '../../loader/index.js';
 import { closeCompiler, compile } from './wat.js';
 
 const path = await compile(`(module (import "" "host" (func $host (result i32)))
@@ -64,6 +65,24 @@ test('a worker is terminated while JavaScript runs inside wasm', async () => {
   await once(worker, 'message');
   assert.is(await worker.terminate(), 1);
   assert.is(load(path).instantiate({ '': { host: () => 3 } }).exports.host(), 3);
+});
+
+test('terminate ends a worker whose wasm never returns', async () => {
+  const worker = run(`const i = load(path).instantiate({ '': { host: () => 1 } }); parentPort.postMessage('in'); i.exports.forever();`);
+  await once(worker, 'message');
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.is(await terminate(worker), 1);
+  assert.is(await terminate(worker), undefined as never, 'again, on a worker that is gone');
+});
+
+test('the process can exit while wasm runs for ever in a worker', () => {
+  const url = new URL('../../loader/index.js', import.meta.url).href;
+  const script = `const { Worker } = await import('node:worker_threads'); const { load } = await import(${JSON.stringify(url)}); load(${JSON.stringify(path)});
+    const w = new Worker(\`import(${JSON.stringify(url)}).then(async ({ load }) => { const i = load(${JSON.stringify(path)}).instantiate({ '': { host: () => 1 } });
+      (await import('node:worker_threads')).parentPort.postMessage('in'); i.exports.forever(); })\`, { eval: true });
+    w.once('message', () => setTimeout(() => process.exit(5), 50));`;
+  const ran = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', timeout: 20_000 });
+  assert.is(ran.status, 5, ran.stderr);
 });
 
 test('an error that nobody catches in a worker surfaces as itself', async () => {
