@@ -1,26 +1,29 @@
 /** Reads the imports of an instantiation from the import object, as the JS API's "read the imports" does, into what the addon takes. */
-import { ExternKind } from '../runtime-c/abi.js';
+import { ExternKind, ValType } from '../runtime-c/abi.js';
 import { LinkError } from './errors.js';
 import { constantGlobal, globalParts } from './global.js';
 import { importMemory } from './memory.js';
-import { type Handle, type NativeArtifact, type NativeExtern } from './native.js';
+import type { Handle, NativeArtifact, NativeExtern } from './native.js';
 import { readGlobal } from './probe.js';
 import { keepAlive, linkStores, type Store, storeOfFunction } from './store.js';
 import { tableParts } from './table.js';
-import { valueTypeName } from './values.js';
+import { type AnyFunction, valueTypeName } from './values.js';
 
 /** The values of a module's imports, by module and name. */
 export type Imports = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
 /** A function, or the handle of anything else. */
-type Resolved = Function | Handle;
+type Resolved = AnyFunction | Handle;
 
-function importFunction(store: Store, value: unknown, what: string): Function {
+const isReference = (valtype: number): boolean => valtype === ValType.funcref || valtype === ValType.externref;
+
+function importFunction(store: Store, value: unknown, extern: NativeExtern, what: string): AnyFunction {
   if (typeof value !== 'function') throw new LinkError(`${what}: function import requires a callable, not ${describe(value)}`);
   const owner = storeOfFunction(value);
-  if (owner) linkStores(store, owner);
-  else keepAlive(store, value);
-  return value;
+  // References reach the other store only through parameters. Without any, a long-lived library does not keep its short-lived users alive.
+  if (owner && extern.params?.some(isReference)) linkStores(store, owner);
+  else if (owner !== store) keepAlive(store, owner ?? value);
+  return value as AnyFunction;
 }
 
 function importTable(store: Store, value: unknown, what: string): Handle {
@@ -95,7 +98,7 @@ export function resolveImports(artifact: Pick<NativeArtifact, 'imports'>, import
   return artifact.imports.map((extern, i) => {
     const what = `import #${i} ${JSON.stringify(extern.module)} ${JSON.stringify(extern.name)}`;
     switch (extern.kind) {
-      case ExternKind.func: return importFunction(store, values[i], what);
+      case ExternKind.func: return importFunction(store, values[i], extern, what);
       case ExternKind.table: return importTable(store, values[i], what);
       case ExternKind.memory: return importMemory(store, values[i], extern, what);
       default: return importGlobal(store, values[i], extern, what);

@@ -48,15 +48,13 @@ export function importMemory(store: Store, value: unknown, extern: NativeExtern,
 }
 
 function adopt(store: Store, memory: WebAssembly.Memory, max: number | undefined): Handle {
-  let memories = adopted.get(store);
-  if (!memories) adopted.set(store, (memories = new WeakMap()));
-  let handles = memories.get(memory);
-  if (!handles) memories.set(memory, (handles = new Map()));
-  let handle = handles.get(max);
-  if (!handle) {
-    keepAlive(store, memory);
-    handle = native().memoryNew(store, memory, max);
-    handles.set(max, handle);
-  }
+  const memories = adopted.get(store) ?? new WeakMap<WebAssembly.Memory, Map<number | undefined, Handle>>();
+  const handles = memories.get(memory) ?? new Map<number | undefined, Handle>();
+  const known = handles.get(max);
+  if (known) return known;
+  keepAlive(store, memory);
+  const handle = native().memoryNew(store, memory, max);
+  adopted.set(store, memories.set(memory, handles));
+  handles.set(max, handle);
   return handle;
 }

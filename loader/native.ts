@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, threadId } from 'node:worker_threads';
 import { ABI_VERSION } from '../runtime-c/abi.js';
+import type { AnyFunction } from './values.js';
 
 /** An external of the addon: an artifact, an instance, a memory, a table or a global. Opaque; belongs to the store it was made in. */
 export type Handle = { readonly __handle: never };
@@ -63,7 +64,7 @@ export interface Native {
   globalNew(store: object, wrapper: object, valtype: number, mutable: boolean, value: unknown, raw: boolean): Handle;
   globalGet(store: object, global: Handle, raw: boolean): unknown;
   globalSet(store: object, global: Handle, value: unknown, raw: boolean): boolean;
-  callRaw(store: object, func: Function, args: readonly unknown[]): unknown[];
+  callRaw(store: object, func: AnyFunction, args: readonly unknown[]): unknown[];
   funcType(func: unknown): { params: number[]; results: number[] } | undefined;
 }
 
@@ -71,7 +72,7 @@ export interface Native {
 export interface Hooks {
   failure(status: number, store: object): Error;
   error(kind: number, status: number, message: string): Error;
-  adopt(func: Function, store: object, params: number): void;
+  adopt(func: AnyFunction, store: object, params: number): void;
   link(a: object, b: object): void;
   toBigInt(value: unknown): bigint;
   iterate(value: unknown, count: number): unknown[];

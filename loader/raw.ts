@@ -6,13 +6,13 @@
 import { globalParts } from './global.js';
 import { native } from './native.js';
 import { storeOfFunction } from './store.js';
-import { type ValueType, valueTypeName } from './values.js';
+import { type AnyFunction, type ValueType, valueTypeName } from './values.js';
 
 /**
  * Calls an exported function with bit patterns, and returns those of its results, one for each, in an array.
  * @throws {TypeError} for the wrong number of arguments, or one that is no pattern of its type. Otherwise what the call itself throws.
  */
-export function callRaw(func: Function, args: readonly unknown[]): unknown[] {
+export function callRaw(func: AnyFunction, args: readonly unknown[]): unknown[] {
   const store = storeOfFunction(func);
   if (!store) throw new TypeError('callRaw needs a function that a wasm-aot instance exports');
   return native().callRaw(store, func, args);

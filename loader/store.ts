@@ -2,6 +2,7 @@
 import { STATUS, type StatusName } from '../runtime-c/abi.js';
 import { Interrupted, nativeError, OutOfFuel, Trap, type TrapCode } from './errors.js';
 import { FuelRead, FuelWrite, native, provideHooks } from './native.js';
+import type { AnyFunction } from './values.js';
 
 /** The limit of a store without one: 2^63-1. */
 export const UNLIMITED = 2n ** 63n - 1n;
@@ -74,8 +75,8 @@ export interface StoreOptions {
  */
 export class Store {
   readonly #fuel: Fuel;
-  /** Externref values; the addon reads and writes it. */
-  readonly #values: unknown[] = [];
+  /** Externref values; the addon reads and writes it. Without prototype, so that no accessor put on Array.prototype can get in between. */
+  readonly #values: unknown[] = Object.setPrototypeOf([], null);
   /** What has to live as long as this store: its wrappers, its host functions, its memories, and the stores that it shares references with. */
   readonly #kept = new Set<object>();
 
@@ -116,11 +117,11 @@ export function linkStores(a: Store, b: Store): void {
 }
 
 /** The stores of exported functions; also what keeps the store of a function alive. */
-const owners = new WeakMap<Function, Store>();
+const owners = new WeakMap<AnyFunction, Store>();
 
 /** The store of a function that a wasm-aot instance exported; undefined for any other value. */
 export function storeOfFunction(value: unknown): Store | undefined {
-  return typeof value === 'function' ? owners.get(value) : undefined;
+  return typeof value === 'function' ? owners.get(value as AnyFunction) : undefined;
 }
 
 /** @throws {TypeError} naming the first option that is not known. */

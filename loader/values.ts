@@ -6,6 +6,10 @@ import { provideHooks, type NativeExtern } from './native.js';
 /** A value type, by its name in the text format. */
 export type ValueType = ManifestValType;
 
+/** A function of any type. */
+// biome-ignore lint/suspicious/noExplicitAny: it stands for functions whose type only the caller knows.
+export type AnyFunction = (...args: any[]) => any;
+
 /** The kinds of imports and exports, as `WebAssembly.Module.imports` names them. */
 export type ExternKindName = 'function' | 'table' | 'memory' | 'global';
 

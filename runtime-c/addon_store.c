@@ -8,7 +8,7 @@
 #define FIRST_SWEEP 64
 
 /* Told to V8 for each store, so that garbage stores are not invisible to its collector: roughly an instance with small tables. */
-#define STORE_BYTES 16384
+#define STORE_BYTES 4096
 
 addon_env *addon_env_of(napi_env env) {
   void *data = NULL;

@@ -118,6 +118,17 @@ test('handles are collected by themselves, and never while an argument list is b
   }
 });
 
+test('a long-lived library does not keep the instances that import its functions and numbers', async () => {
+  const library = await loadText('(module (func (export "f") (param i32) (result externref) (ref.null extern)) (global (export "n") (mut i32) (i32.const 0)) (memory (export "m") 1))');
+  const user = await loadText('(module (import "" "f" (func $f (param i32) (result externref))) (import "" "n" (global (mut i32))) (import "" "m" (memory 1)) (func (export "g") (result externref) (call $f (i32.const 1))))');
+  const { exports } = library.instantiate();
+  await settle();
+  const { stores } = native().stats();
+  for (let i = 0; i < 100; i++) assert.is(user.instantiate({ '': exports }).exports.g(), null);
+  await settle();
+  assert.is(native().stats().stores, stores);
+});
+
 test('an instance that its own externref values refer to is collected', async () => {
   await settle();
   const { stores } = native().stats();
