@@ -1,7 +1,7 @@
 /** Globals, as `WebAssembly.Global`. V8's own do not tell where their value is, so this is a class of its own. */
 import { ValType } from '../runtime-c/abi.js';
 import { type Handle, native, provideHooks } from './native.js';
-import { keepAlive, Store } from './store.js';
+import { keepAlive, type Store, storeOption } from './store.js';
 import { defaultValue, type ValueType, valueTypeName } from './values.js';
 
 /** Type of a new global. */
@@ -10,6 +10,8 @@ export interface GlobalDescriptor {
   readonly value: Exclude<ValueType, 'v128'> | 'anyfunc';
   /** Default false. */
   readonly mutable?: boolean;
+  /** The store to live in. Default: one of its own. */
+  readonly store?: Store;
 }
 
 interface GlobalParts { readonly store: Store; readonly handle: Handle; readonly type: ValueType; readonly mutable: boolean }
@@ -43,7 +45,7 @@ export class Global {
     } else {
       const type = descriptor.value === 'anyfunc' ? 'funcref' : descriptor.value;
       if (!Object.hasOwn(ValType, type) || (type as string) === 'v128') throw new TypeError(`a Global cannot be of type ${String(type)}`);
-      this.#store = new Store();
+      this.#store = storeOption(descriptor.store);
       this.#type = type;
       this.#mutable = Boolean(descriptor.mutable);
       const missing = values.length === 0 || (values[0] === undefined && type !== 'externref');

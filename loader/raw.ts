@@ -24,11 +24,17 @@ export function functionType(func: unknown): { params: ValueType[]; results: Val
   return type && { params: type.params.map(valueTypeName), results: type.results.map(valueTypeName) };
 }
 
-/** Type and bit pattern of a Global. @throws {TypeError} when it is none. */
-export function readGlobalRaw(global: unknown): { type: ValueType; mutable: boolean; value: unknown } {
+/** Type of a Global; undefined for any other value. */
+export function globalType(global: unknown): { value: ValueType; mutable: boolean } | undefined {
+  const parts = globalParts(global);
+  return parts && { value: parts.type, mutable: parts.mutable };
+}
+
+/** Bit pattern of the value of a Global. @throws {TypeError} when it is none. */
+export function readGlobalRaw(global: unknown): unknown {
   const parts = globalParts(global);
   if (!parts) throw new TypeError('readGlobalRaw needs a Global of wasm-aot');
-  return { type: parts.type, mutable: parts.mutable, value: native().globalGet(parts.store, parts.handle, true) };
+  return native().globalGet(parts.store, parts.handle, true);
 }
 
 /** Sets a mutable Global to a bit pattern. @throws {TypeError} when it is none, is immutable, or the pattern is not of its type. */

@@ -116,6 +116,13 @@ export function linkStores(a: Store, b: Store): void {
   keepAlive(b, a);
 }
 
+/** The store of an option: the one given, or a new one. @throws {TypeError} when it is given and no store. */
+export function storeOption(store: unknown): Store {
+  if (store === undefined) return new Store();
+  if (!Store.isStore(store)) throw new TypeError('the option "store" must be a Store');
+  return store;
+}
+
 /** The stores of exported functions; also what keeps the store of a function alive. */
 const owners = new WeakMap<AnyFunction, Store>();
 

@@ -1,7 +1,7 @@
 /** Tables, as `WebAssembly.Table`. V8's own tables cannot hold wasm-aot's functions, so this is a class of its own. */
 import { ValType } from '../runtime-c/abi.js';
 import { type Handle, native, provideHooks } from './native.js';
-import { keepAlive, Store } from './store.js';
+import { keepAlive, type Store, storeOption } from './store.js';
 import { defaultValue, toIndex, valueTypeName } from './values.js';
 
 /** What a table holds: functions that a wasm-aot instance exports, or any JavaScript value. `anyfunc` is an old name of `funcref`. */
@@ -13,6 +13,8 @@ export interface TableDescriptor {
   readonly initial: number;
   /** Default: none. */
   readonly maximum?: number;
+  /** The store to live in. Default: one of its own. */
+  readonly store?: Store;
 }
 
 /** Marks the constructor calls of the loader. */
@@ -52,7 +54,7 @@ export class Table {
     if (max !== undefined && min > max) throw new RangeError(`initial ${min} exceeds maximum ${max}`);
     if (min > MAX_ELEMENTS) throw new RangeError(`initial ${min} exceeds the ${MAX_ELEMENTS} elements that a table can have`);
     const init = values.length === 0 || values[0] === undefined ? defaultValue(this.#type) : values[0];
-    this.#store = new Store();
+    this.#store = storeOption(descriptor.store);
     this.#handle = native().tableNew(this.#store, this, ValType[this.#type], min, max, init);
     keepAlive(this.#store, this);
   }

@@ -1,8 +1,8 @@
 /** The Table and Global classes, as WebAssembly.Table and WebAssembly.Global, from JS and from wasm. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Global, Table } from '../../loader/index.js';
-import { readGlobalRaw, writeGlobalRaw } from '../../loader/raw.js';
+import { Global, Store, Table } from '../../loader/index.js';
+import { globalType, readGlobalRaw, writeGlobalRaw } from '../../loader/raw.js';
 import { closeCompiler, loadText } from './wat.js';
 
 const module = await loadText(`(module
@@ -107,10 +107,24 @@ test('globals from both sides', () => {
   assert.is(exports.callFuncrefGlobal(), 1);
   assert.throws(() => { exports.funcref.value = () => 1; }, typeError);
   writeGlobalRaw(exports.f32, 0x7fa00001n);
-  assert.equal(readGlobalRaw(exports.f32), { type: 'f32', mutable: true, value: 0x7fa00001n });
-  assert.equal(readGlobalRaw(exports.i64).value, 2n ** 63n);
+  assert.is(readGlobalRaw(exports.f32), 0x7fa00001n);
+  assert.is(readGlobalRaw(exports.i64), 2n ** 63n);
+  assert.equal(globalType(exports.f64), { value: 'f64', mutable: false });
+  assert.is(globalType({}), undefined);
   assert.throws(() => writeGlobalRaw(exports.f64, 1n), typeError);
   assert.throws(() => readGlobalRaw({}), typeError);
+});
+
+test('tables and globals made in a given store', () => {
+  const store = new Store();
+  const table = new Table({ element: 'externref', initial: 1, store });
+  const global = new Global({ value: 'externref', mutable: true, store });
+  global.value = table;
+  table.set(0, global);
+  assert.is(table.get(0), global);
+  assert.is(global.value, table);
+  assert.throws(() => new Table({ element: 'externref', initial: 1, store: {} as never }), typeError);
+  assert.throws(() => new Global({ value: 'i32', store: null as never }), typeError);
 });
 
 test('globals made by a program', () => {
