@@ -154,7 +154,12 @@ function failure(status: number, store: Store | undefined): Error {
 }
 
 provideHooks({
-  failure: (status, store) => failure(status, store as Store | undefined),
+  failure: function hook(status, store) {
+    const error = failure(status, store as Store | undefined);
+    // The stack should begin where the program called wasm.
+    Error.captureStackTrace(error, hook);
+    return error;
+  },
   error: (kind, _status, message) => nativeError(kind, message),
   link: (a, b) => linkStores(a as Store, b as Store),
   adopt(func, store, params) {

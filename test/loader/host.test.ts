@@ -52,6 +52,12 @@ test('wasm and JavaScript nest, and an exception crosses all levels', () => {
   assert.is(exports.div(6, 2), 3);
 });
 
+test('the stack of a trap begins at the call', () => {
+  const { exports } = instantiate(() => 0);
+  const named = (): unknown => exports.div(1, 0);
+  assert.match((thrownBy(named) as Error).stack as string, /^Trap: integer divide by zero\n    at .*named /);
+});
+
 test('recursion without end, in wasm and through JavaScript', () => {
   const { exports } = instantiate((n) => exports.call(n));
   assert.is((thrownBy(() => exports.recurse(0)) as Trap).code, 'call_stack_exhausted');
