@@ -42,8 +42,11 @@
       'targets': [
         {
           'target_name': 'codegen',
-          'sources': ['<!@(node scripts/native.mjs --sources compiler/llvm/codegen "[.]c$")'],
+          'sources': ['<!@(node scripts/native.mjs --sources compiler/llvm/codegen "[.]cc?$")'],
           'cflags': ['-isystem', '<!(<(llvm_config) --includedir)', '-pthread'],
+          # LLVM is built without RTTI; its headers want these.
+          'cflags_cc!': ['-std=gnu++17', '-std=gnu++20', '-frtti', '-fexceptions'],
+          'cflags_cc': ['-std=c++17', '-fno-rtti', '-fno-exceptions', '-D_GNU_SOURCE', '-D__STDC_CONSTANT_MACROS', '-D__STDC_FORMAT_MACROS', '-D__STDC_LIMIT_MACROS'],
           'ldflags': ['-Wl,-z,nodelete', '-pthread'],
           'libraries': ['-L<!(<(llvm_config) --libdir)', '-lLLVM-22'],
         },

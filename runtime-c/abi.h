@@ -78,6 +78,9 @@
 #define WAOT_VM_MEMORY_BASE 0
 #define WAOT_VM_MEMORY_MEMORY 8
 #define WAOT_VM_MEMORY_SIZE 16
+#define WAOT_MEMORY_HEAD_BASE 0
+#define WAOT_MEMORY_HEAD_LENGTH 8
+#define WAOT_MEMORY_HEAD_SIZE 16
 #define WAOT_VM_IMPORT_CODE 0
 #define WAOT_VM_IMPORT_VMCTX 8
 #define WAOT_VM_IMPORT_SIZE 16
@@ -163,6 +166,9 @@
 #ifndef __ASSEMBLER__
 #include <stddef.h>
 #include <stdint.h>
+#if defined(__cplusplus) && !defined(_Static_assert)
+#define _Static_assert static_assert /* the codegen addon is C++ */
+#endif
 
 /* Head of the per-instance struct, first argument of all compiled code; arrays follow (see VmctxLayout). */
 struct waot_vmctx {
@@ -193,6 +199,15 @@ struct waot_vm_memory {
 _Static_assert(offsetof(struct waot_vm_memory, base) == 0, "waot_vm_memory.base");
 _Static_assert(offsetof(struct waot_vm_memory, memory) == 8, "waot_vm_memory.memory");
 _Static_assert(sizeof(struct waot_vm_memory) == 16, "waot_vm_memory");
+
+/* The head of a waot_memory, as far as compiled code reads it. */
+struct waot_memory_head {
+  void *base; /* first byte */
+  uint64_t length; /* bytes; a lower bound, since memories only grow and the host may grow them unseen */
+};
+_Static_assert(offsetof(struct waot_memory_head, base) == 0, "waot_memory_head.base");
+_Static_assert(offsetof(struct waot_memory_head, length) == 8, "waot_memory_head.length");
+_Static_assert(sizeof(struct waot_memory_head) == 16, "waot_memory_head");
 
 /* One imported function in a vmctx: a copy of the two fields of its waot_func that a call needs. */
 struct waot_vm_import {
@@ -321,11 +336,11 @@ _Static_assert(sizeof(struct waot_limits_desc) == 24, "waot_limits_desc");
 /* A global of the module (imported ones first; their init is unused). */
 struct waot_global_desc {
   uint32_t valtype; /* ValType */
-  uint32_t mutable; /* 0 or 1 */
+  uint32_t is_mutable; /* 0 or 1 */
   void *init; /* const_expr, or NULL for an import */
 };
 _Static_assert(offsetof(struct waot_global_desc, valtype) == 0, "waot_global_desc.valtype");
-_Static_assert(offsetof(struct waot_global_desc, mutable) == 4, "waot_global_desc.mutable");
+_Static_assert(offsetof(struct waot_global_desc, is_mutable) == 4, "waot_global_desc.is_mutable");
 _Static_assert(offsetof(struct waot_global_desc, init) == 8, "waot_global_desc.init");
 _Static_assert(sizeof(struct waot_global_desc) == 16, "waot_global_desc");
 

@@ -85,6 +85,10 @@ export const STRUCTS = [
     f('base', 'ptr', 'first byte; never changes while the instance lives, so loads of it are invariant'),
     f('memory', 'ptr', 'the waot_memory'),
   ] },
+  { name: 'memory_head', doc: 'The head of a waot_memory, as far as compiled code reads it.', fields: [
+    f('base', 'ptr', 'first byte'),
+    f('length', 'u64', 'bytes; a lower bound, since memories only grow and the host may grow them unseen'),
+  ] },
   { name: 'vm_import', doc: 'One imported function in a vmctx: a copy of the two fields of its waot_func that a call needs.', fields: [
     f('code', 'ptr', 'native code'), f('vmctx', 'ptr', 'its first argument'),
   ] },
@@ -161,7 +165,7 @@ export const DESCRIPTOR_STRUCTS = [
     f('valtype', 'u32', 'tables: ValType of the elements'),
   ] },
   { name: 'global_desc', doc: 'A global of the module (imported ones first; their init is unused).', fields: [
-    f('valtype', 'u32', 'ValType'), f('mutable', 'u32', '0 or 1'), f('init', 'ptr', 'const_expr, or NULL for an import'),
+    f('valtype', 'u32', 'ValType'), f('is_mutable', 'u32', '0 or 1'), f('init', 'ptr', 'const_expr, or NULL for an import'),
   ] },
   { name: 'import_desc', doc: 'An import, in the order of the import section.', fields: [
     f('module', 'ptr', ''), f('module_len', 'u64', 'bytes'), f('name', 'ptr', ''), f('name_len', 'u64', 'bytes'),

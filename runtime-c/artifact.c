@@ -302,7 +302,7 @@ static void describe(const waot_artifact *artifact, waot_import_type *out) {
   } else if (out->kind == WAOT_EXTERN_GLOBAL) {
     const struct waot_global_desc *global = (const struct waot_global_desc *)desc->globals + out->index;
     out->valtype = global->valtype;
-    out->mutable_ = global->mutable;
+    out->mutable_ = global->is_mutable;
   } else {
     const struct waot_limits_desc *limits = (const struct waot_limits_desc *)(out->kind == WAOT_EXTERN_TABLE ? desc->tables : desc->memories) + out->index;
     out->valtype = out->kind == WAOT_EXTERN_TABLE ? limits->valtype : 0;

@@ -149,7 +149,7 @@ static void fill_vmctx(waot_instance *instance) {
     }
     waot_global *own = &instance->own_globals[i - desc->imported_global_count];
     *slot = waot_const_eval(instance, globals[i].init);
-    *own = (waot_global){.value = slot, .valtype = globals[i].valtype, .is_mutable = globals[i].mutable};
+    *own = (waot_global){.value = slot, .valtype = globals[i].valtype, .is_mutable = globals[i].is_mutable};
     instance->globals[i] = own;
   }
 }

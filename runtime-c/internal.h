@@ -51,6 +51,9 @@ struct waot_memory {
   struct waot_memory *next;
 };
 
+_Static_assert(offsetof(struct waot_memory, base) == WAOT_MEMORY_HEAD_BASE && offsetof(struct waot_memory, length) == WAOT_MEMORY_HEAD_LENGTH,
+               "compiled code reads the head of a memory: see abi.ts");
+
 /* A table; the head is what compiled code sees, and its address is the public waot_table. */
 struct waot_table_object {
   struct waot_table head;

@@ -115,7 +115,7 @@ function globalsArray(d: DataWriter, plan: ModulePlan): string {
   const { module } = plan;
   return d.array('global_desc', module.globals.map((type, i) => ({
     valtype: ValType[type.type],
-    mutable: type.mutable ? 1 : 0,
+    is_mutable: type.mutable ? 1 : 0,
     init: i < module.importedGlobals ? 'null' : d.one('const_expr', constExpr(plan, module.definedGlobals[i - module.importedGlobals].init)),
   })));
 }

@@ -48,12 +48,42 @@ function readSections(bytes: Uint8Array): Section[] {
   return sections;
 }
 
-/** A vector section with one more entry. */
-function appended(bytes: Uint8Array, found: Section | undefined, id: number, entry: readonly number[]): number[] {
-  if (!found) return section(id, [1, ...entry]);
+/** A vector section with more entries. */
+function appended(bytes: Uint8Array, found: Section | undefined, id: number, entries: readonly (readonly number[])[]): number[] {
+  if (!found) return section(id, [...leb(entries.length), ...entries.flat()]);
   const reader = new Reader(bytes, found.start, found.end);
   const count = reader.u32();
-  return section(id, [...leb(count + 1), ...bytes.subarray(reader.pos, found.end), ...entry]);
+  return section(id, [...leb(count + entries.length), ...bytes.subarray(reader.pos, found.end), ...entries.flat()]);
+}
+
+/** The order of sections (spec 5.5.2): by id, but that the data count (12) comes before code (10). */
+const rank = (id: number) => (id === 12 ? 9.5 : id);
+
+/** The module with some sections replaced or added; custom sections are left out. */
+function withSections(bytes: Uint8Array, sections: readonly Section[], replaced: ReadonlyMap<number, readonly number[]>): Uint8Array {
+  const plain = sections.filter((s) => s.id !== 0);
+  const ids = [...new Set([...plain.map((s) => s.id), ...replaced.keys()])].sort((a, b) => rank(a) - rank(b));
+  const out: number[] = [...bytes.subarray(0, 8)];
+  for (const id of ids) {
+    const old = plain.find((s) => s.id === id);
+    const part = replaced.get(id) ?? section(id, [...bytes.subarray((old as Section).start, (old as Section).end)]);
+    for (const byte of part) out.push(byte);
+  }
+  return Uint8Array.from(out);
+}
+
+/** Kinds of exports, by their code in the binary format. */
+const KIND = { func: 0, table: 1, memory: 2, global: 3 } as const;
+const exportEntry = (name: string, kind: keyof typeof KIND, index: number) => {
+  const bytes = [...Buffer.from(name)];
+  return [...leb(bytes.length), ...bytes, KIND[kind], ...leb(index)];
+};
+
+/** The module with more exports, to look at its state from outside. */
+export function addExports(bytes: Uint8Array, exports: readonly { name: string; kind: keyof typeof KIND; index: number }[]): Uint8Array {
+  const sections = readSections(bytes);
+  const entries = exports.map(({ name, kind, index }) => exportEntry(name, kind, index));
+  return withSections(bytes, sections, new Map([[7, appended(bytes, sections.find((s) => s.id === 7), 7, entries)]]));
 }
 
 /**
@@ -74,21 +104,12 @@ export function injectMetering(bytes: Uint8Array, price: (name: string) => numbe
     }
     return out;
   });
-  const name = [...Buffer.from(COUNTER)];
-  const replaced = new Map<number, number[]>();
   const sections = readSections(bytes);
   const find = (id: number) => sections.find((s) => s.id === id);
-  replaced.set(6, appended(bytes, find(6), 6, [0x7e, 1, 0x42, 0, 0x0b]));
-  replaced.set(7, appended(bytes, find(7), 7, [...leb(name.length), ...name, 3, ...counter]));
+  const replaced = new Map([
+    [6, appended(bytes, find(6), 6, [[0x7e, 1, 0x42, 0, 0x0b]])],
+    [7, appended(bytes, find(7), 7, [exportEntry(COUNTER, 'global', module.globals.length)])],
+  ]);
   if (bodies.length > 0) replaced.set(10, section(10, [...leb(bodies.length), ...bodies.flatMap((body) => leb(body.length).concat(body))]));
-  // The order of sections (spec 5.5.2): by id, but that the data count (12) comes before code (10).
-  const rank = (id: number) => (id === 12 ? 9.5 : id);
-  const plain = sections.filter((s) => s.id !== 0);
-  const ids = [...new Set([...plain.map((s) => s.id), ...replaced.keys()])].sort((a, b) => rank(a) - rank(b));
-  const out: number[] = [...bytes.subarray(0, 8)];
-  for (const id of ids) {
-    const part = replaced.get(id) ?? section(id, [...bytes.subarray((find(id) as Section).start, (find(id) as Section).end)]);
-    for (const byte of part) out.push(byte);
-  }
-  return Uint8Array.from(out);
+  return withSections(bytes, sections, replaced);
 }

@@ -1,5 +1,6 @@
 /* compile.c - one module: parse, link the prelude into it, set attributes, verify, optimise, emit. */
 #include "codegen.h"
+#include "optimise.h"
 
 #include <llvm-c/BitReader.h>
 #include <llvm-c/BitWriter.h>
@@ -141,13 +142,14 @@ static bool verify(compile_job *job, LLVMModuleRef module) {
   return !job->error;
 }
 
+/* A pipeline given in words runs as it is; otherwise the level's, with the metering passes. */
 static bool optimise(compile_job *job, LLVMModuleRef module, LLVMTargetMachineRef machine) {
-  char pipeline[] = "default<O0>";
-  pipeline[sizeof pipeline - 3] = (char)('0' + job->level);
+  if (!job->passes) {
+    codegen_optimise(module, machine, job->level);
+    return !job->error;
+  }
   LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
-  LLVMPassBuilderOptionsSetLoopVectorization(options, job->level >= 2);
-  LLVMPassBuilderOptionsSetSLPVectorization(options, job->level >= 2); /* as clang; LLVM's own default is off */
-  LLVMErrorRef error = LLVMRunPasses(module, job->passes ? job->passes : pipeline, machine, options);
+  LLVMErrorRef error = LLVMRunPasses(module, job->passes, machine, options);
   LLVMDisposePassBuilderOptions(options);
   if (error) {
     char *message = LLVMGetErrorMessage(error);

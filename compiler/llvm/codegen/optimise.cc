@@ -1,0 +1,77 @@
+/*
+ * optimise.cc - the pass pipeline: LLVM's default for the level, with our own passes at the vectoriser's start.
+ */
+#include "optimise.h"
+#include "passes.h"
+
+#include "llvm-c/TargetMachine.h"
+#include "llvm/IR/InlineAsm.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/CBindingWrapping.h"
+#include "llvm/Target/TargetMachine.h"
+#include "llvm/Transforms/Scalar/EarlyCSE.h"
+#include "llvm/Transforms/Scalar/LICM.h"
+#include "llvm/Transforms/Scalar/LoopPassManager.h"
+#include "llvm/Transforms/Utils/LCSSA.h"
+#include "llvm/Transforms/Utils/LoopSimplify.h"
+
+using namespace llvm;
+
+/* The charge's asm as the prelude spells it, and the same with the amount in a register. One row an architecture. */
+static const struct ChargeAsm {
+  StringRef text, constantConstraints, registerConstraints;
+} CHARGES[] = {
+    {"addq $0, %rbp", "i,~{dirflag},~{fpsr},~{flags}", "r,~{dirflag},~{fpsr},~{flags}"},
+};
+
+static const ChargeAsm *chargeAsm(const CallInst *call) {
+  auto *assembly = dyn_cast<InlineAsm>(call->getCalledOperand());
+  if (!assembly) return nullptr;
+  for (const ChargeAsm &row : CHARGES)
+    if (assembly->getAsmString() == row.text && assembly->getConstraintString() == row.constantConstraints) return &row;
+  return nullptr;
+}
+
+const ConstantInt *constantCharge(const CallInst *call) {
+  return chargeAsm(call) ? dyn_cast<ConstantInt>(call->getArgOperand(0)) : nullptr;
+}
+
+void emitCharge(IRBuilder<> &builder, Value *amount, const CallInst *like) {
+  const ChargeAsm *row = chargeAsm(like);
+  auto *constant = dyn_cast<ConstantInt>(amount);
+  bool immediate = constant && constant->getValue().isSignedIntN(32);
+  auto *assembly = InlineAsm::get(like->getFunctionType(), row->text, immediate ? row->constantConstraints : row->registerConstraints, true);
+  builder.CreateCall(like->getFunctionType(), assembly, {amount})->setAttributes(like->getAttributes());
+}
+
+/* What the plain copies of loops give to do before the vectoriser looks at them: loads and stores that no longer have to stay where they were. */
+static void addMetering(FunctionPassManager &passes, OptimizationLevel level) {
+  if (level.getSpeedupLevel() < 2) return;
+  passes.addPass(LoopSimplifyPass());
+  passes.addPass(LCSSAPass());
+  passes.addPass(VersionLoopsPass());
+  passes.addPass(EarlyCSEPass(true));
+  passes.addPass(createFunctionToLoopPassAdaptor(LICMPass(LICMOptions()), true));
+}
+
+void codegen_optimise(LLVMModuleRef moduleRef, LLVMTargetMachineRef machineRef, int level) {
+  static const OptimizationLevel levels[] = {OptimizationLevel::O0, OptimizationLevel::O1, OptimizationLevel::O2, OptimizationLevel::O3};
+  Module &module = *unwrap(moduleRef);
+  auto *machine = reinterpret_cast<TargetMachine *>(machineRef);
+  PipelineTuningOptions tuning;
+  tuning.LoopVectorization = tuning.SLPVectorization = level >= 2; /* as clang; LLVM's own default for SLP is off */
+  PassBuilder builder(machine, tuning);
+  LoopAnalysisManager loops;
+  FunctionAnalysisManager functions;
+  CGSCCAnalysisManager callGraph;
+  ModuleAnalysisManager modules;
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(callGraph);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, callGraph, modules);
+  builder.registerVectorizerStartEPCallback(addMetering);
+  ModulePassManager passes = level == 0 ? builder.buildO0DefaultPipeline(levels[0]) : builder.buildPerModuleDefaultPipeline(levels[level]);
+  passes.run(module, modules);
+}

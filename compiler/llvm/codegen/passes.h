@@ -1,0 +1,20 @@
+/* passes.h - the passes of our own, and what they share. C++: LLVM's pass interface has no C face. */
+#ifndef WAOT_PASSES_H
+#define WAOT_PASSES_H
+
+#include "llvm/IR/Constants.h"
+#include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/Instructions.h"
+#include "llvm/IR/PassManager.h"
+
+/* The amount of a charge with a constant cost (the prelude's waot.charge, inlined), or NULL when the call is anything else. */
+const llvm::ConstantInt *constantCharge(const llvm::CallInst *call);
+/* Emits a charge of an amount, shaped like an existing one of the same function. */
+void emitCharge(llvm::IRBuilder<> &builder, llvm::Value *amount, const llvm::CallInst *like);
+
+/* See version_loops.cc. Needs loop-simplify and LCSSA form. */
+struct VersionLoopsPass : llvm::PassInfoMixin<VersionLoopsPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+
+#endif

@@ -1,0 +1,112 @@
+/**
+ * Counted loops, which the compiler splits into a copy that cannot trap and an exact one (compiler/llvm/codegen/version_loops.cc): results, traps, memory and fuel as on
+ * V8 with a counter injected, for arguments on both sides of every bound.
+ */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { build } from '../../compiler/index.js';
+import { type Instance, load, Trap } from '../../loader/index.js';
+import { Random } from '../fuzz/generate.js';
+import { assemble, closeCompiler, compile } from '../loader/wat.js';
+import { COUNTER, injectMetering } from './inject.js';
+
+type Func = (...args: number[]) => unknown;
+
+/** A do-while loop: `body` runs, then `next`, until `again` is zero. `$p` start, `$n` count, `$s` step. */
+const loop = (body: string, next: string, again: string, result = 'local.get $sum') =>
+  `(param $p i32) (param $n i32) (param $s i32) (result i64) (local $sum i64) (local $i i32) (local $k i64) (local $q i32) loop ${body} ${next} ${again} br_if 0 end ${result}`;
+const countDown = 'local.get $n i32.const 1 i32.sub local.tee $n';
+const advance = (step: string) => `local.get $p ${step} i32.add local.set $p`;
+const addSum = (value: string) => `${value} local.get $sum i64.add local.set $sum`;
+
+const LOOPS: Record<string, string> = {
+  store: loop('local.get $p local.get $n i32.store', advance('i32.const 4'), countDown),
+  storeByte: loop('local.get $p local.get $n i32.store8', advance('i32.const 1'), countDown),
+  load: loop(addSum('local.get $p i64.load'), advance('i32.const 8'), countDown),
+  loadDown: loop(addSum('local.get $p i64.load16_s'), advance('i32.const -2'), countDown),
+  loadStep: loop(addSum('local.get $p i64.load32_u'), advance('local.get $s'), countDown),
+  storeStep: loop('local.get $p local.get $sum i64.store offset=16 local.get $sum i64.const 3 i64.add local.set $sum', advance('local.get $s'), countDown),
+  offset: loop(addSum('local.get $p i64.load offset=65000'), advance('i32.const 8'), countDown),
+  farOffset: loop(addSum('local.get $p i64.load8_u offset=4294967295'), advance('i32.const 1'), countDown),
+  copy: loop('local.get $s local.get $p i64.load i64.store local.get $s i32.const 8 i32.add local.set $s', advance('i32.const 8'), countDown),
+  several: loop('local.get $p local.get $p f64.load local.get $p f64.load offset=8 f64.add f64.store offset=16', advance('i32.const 8'), countDown),
+  // Index by shifting a counter that runs up to a bound.
+  indexed: loop(addSum('local.get $p local.get $i i32.const 3 i32.shl i32.add i64.load'), 'local.get $i i32.const 1 i32.add local.tee $i', 'local.get $n i32.ne'),
+  stepFour: loop(addSum('local.get $i i32.const 2 i32.shl i64.load'), 'local.get $i i32.const 4 i32.add local.tee $i', 'local.get $n i32.lt_u'),
+  counter64: loop(addSum('local.get $p i64.load8_u'), `${advance('i32.const 1')} local.get $k i64.const 1 i64.add local.tee $k`, 'local.get $n i64.extend_i32_s i64.lt_s'),
+  invariant: loop(addSum('local.get $p i64.load') + ' local.get $s local.get $sum i64.store', countDown, ''),
+  noMemory: loop(addSum('local.get $n i64.extend_i32_s'), countDown, ''),
+  conditional: loop(`local.get $p i32.load8_u i32.const 1 i32.and if ${addSum('i64.const 5')} else local.get $p i32.const 9 i32.store8 end`, advance('i32.const 1'), countDown),
+  nested: `(param $p i32) (param $n i32) (param $s i32) (result i64) (local $sum i64) (local $i i32) (local $q i32)
+    loop local.get $p local.set $q i32.const 10 local.set $i
+      loop ${addSum('local.get $q i64.load8_u')} local.get $q local.get $sum i64.store32 offset=4 local.get $q i32.const 1 i32.add local.set $q local.get $i i32.const 1 i32.sub local.tee $i br_if 0 end
+      ${advance('local.get $s')} ${countDown} br_if 0 end local.get $sum`,
+  global: loop(`${addSum('local.get $p i64.load')} global.get $g i32.const 1 i32.add global.set $g`, advance('i32.const 8'), countDown),
+};
+
+const TEXT = `(module (memory (export "memory") 2 2) (global $g (export "g") (mut i32) (i32.const 0))
+  (data (i32.const 0) "${Array.from({ length: 256 }, (_, i) => `\\${((i * 37) & 0xff).toString(16).padStart(2, '0')}`).join('')}")
+  ${Object.entries(LOOPS).map(([name, text]) => `(func (export "${name}") ${text})`).join('\n')})`;
+
+/** Numbers near where something changes: ends of the memory, of the 32 bits, small counts. */
+function someArgument(random: Random, kind: 'address' | 'count' | 'step'): number {
+  const near = { address: [0, 0, 100, 65536, 131072, 131072 - 64, -1, -8, -200, 0x7fffffff], count: [1, 1, 2, 3, 4, 7, 8, 16, 33, 100, 1000], step: [0, 1, 4, 8, 8, 16, 100, -1, -8, 65536, 0x40000000, -0x80000000] }[kind];
+  const base = near[random.below(near.length)];
+  if (kind === 'count') return Math.max(1, base + random.below(3));
+  return (base + (kind === 'address' ? random.below(64) - 32 : 0)) | 0;
+}
+
+function hash(memory: WebAssembly.Memory): number {
+  const words = new Uint32Array(memory.buffer);
+  let value = 0;
+  for (let i = 0; i < words.length; i++) value = (Math.imul(value, 31) + words[i]) | 0;
+  return value;
+}
+
+function outcome(run: () => unknown): string {
+  try {
+    return String(run());
+  } catch (error) {
+    if (error instanceof Trap || error instanceof WebAssembly.RuntimeError) return 'trap';
+    throw error;
+  }
+}
+
+test('counted loops: results, traps, memory and fuel as on V8 with a counter', async () => {
+  const oracle = new WebAssembly.Instance(new WebAssembly.Module(Uint8Array.from(injectMetering(await assemble(TEXT))))).exports;
+  const counter = oracle[COUNTER] as WebAssembly.Global;
+  const levels: Instance[] = [];
+  for (const optLevel of [0, 2, 3] as const) levels.push(load(await compile(TEXT, { optLevel })).instantiate());
+  const random = new Random(20_261_124);
+  let traps = 0;
+  for (const name of Object.keys(LOOPS)) {
+    for (let round = 0; round < 150; round++) {
+      const args = [someArgument(random, 'address'), someArgument(random, 'count'), someArgument(random, 'step')];
+      if (name === 'stepFour') args[1] = someArgument(random, 'count') * 40;
+      const before = counter.value as bigint;
+      const expected = outcome(() => (oracle[name] as Func)(...args));
+      const consumed = (counter.value as bigint) - before;
+      if (expected === 'trap') traps++;
+      const state = hash(oracle.memory as WebAssembly.Memory);
+      for (const [level, instance] of levels.entries()) {
+        const spent = instance.fuel.consumed;
+        const where = `${name}(${args.join(', ')}) at level ${level}`;
+        assert.is(outcome(() => (instance.exports[name] as Func)(...args)), expected, where);
+        assert.is(instance.fuel.consumed - spent, consumed, `fuel of ${where}`);
+        assert.is(hash(instance.exports.memory as WebAssembly.Memory), state, `memory after ${where}`);
+      }
+    }
+  }
+  assert.ok(traps > 300, `both outcomes are met: ${traps} traps`);
+});
+
+test('a counted loop has a copy without charges and checks, which vectorises', async () => {
+  const text = `(module (memory 2 2) (func (export "f") ${LOOPS.store}))`;
+  const ir = async (optLevel: 0 | 2) => Buffer.from((await build(await assemble(text), { optLevel, emit: 'ir' })).artifact).toString();
+  assert.match(await ir(2), /store <\d+ x i(8|32)>/);
+  assert.match(await ir(2), /store volatile i32/, 'the exact copy is there as well');
+  assert.not.match(await ir(0), /store <\d+ x/);
+});
+
+test.after(closeCompiler);
+test.run();
