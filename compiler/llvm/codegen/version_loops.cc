@@ -99,7 +99,7 @@ private:
     for (BasicBlock *block : loop->blocks())
       for (Instruction &inst : *block)
         if (++count > MAX_INSTRUCTIONS || !analyseInstruction(loop, inst)) return false;
-    return !charges.empty() && iterationCost <= MAX_ITERATION_COST && makeChecks(loop);
+    return (!charges.empty() || !accesses.empty()) && iterationCost <= MAX_ITERATION_COST && makeChecks(loop);
   }
 
   bool analyseCount(Loop *loop) {
@@ -273,8 +273,9 @@ private:
     formDedicatedExitBlocks(loop, &dominators, &loops, nullptr, true);
   }
 
-  /* One charge for all iterations, in the preheader; none in the loop. */
+  /* One charge for all iterations, in the preheader; none in the loop. Code that is not metered has none at all. */
   void chargeWhole(Loop *loop, Value *taken) {
+    if (charges.empty()) return;
     IRBuilder<> builder(loop->getLoopPreheader()->getTerminator());
     Value *iterations = builder.CreateAdd(taken, builder.getInt64(1), "", true, true);
     emitCharge(builder, builder.CreateMul(iterations, builder.getInt64(iterationCost), "", true, true), charges.front());
