@@ -1,0 +1,103 @@
+/** Builds the runtime and the C and C++ programs of this folder, for this machine or another, plainly or with sanitizers. Needs no Node addon. */
+import { execFile, spawnSync } from 'node:child_process';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+export const sources = join(root, 'test/c');
+export const runtimeSources = join(root, 'runtime-c');
+const execute = promisify(execFile);
+
+/** The flags that node-gyp builds the runtime with. */
+const RUNTIME_FLAGS = ['-O2', '-g', '-fPIC', '-fvisibility=hidden', '-fexceptions', '-fasynchronous-unwind-tables', '-std=gnu11', '-Wall', '-Wextra', '-Werror', '-pthread', '-ftls-model=initial-exec'];
+const TEST_FLAGS = ['-O1', '-g', '-Wall', '-Wextra', '-Werror', '-pthread'];
+const LIBRARIES = ['-pthread', '-ldl', '-lm'];
+
+/** Programs of one C file each, linked with the harness and run on the hand-made guest. */
+export const GUEST_PROGRAMS = ['runtime_test', 'threads_test', 'foreign_test', 'unwind_test'];
+/** Programs of one C file each that need no guest: they make their artifacts themselves, with the C compiler. */
+export const ARTIFACT_PROGRAMS = ['sha256_test', 'artifact_test', 'instance_test'];
+/** All, the one in C++ too. */
+export const PROGRAMS = [...GUEST_PROGRAMS, 'exception_test', ...ARTIFACT_PROGRAMS];
+
+/** What differs between the builds. */
+export interface Toolchain {
+  readonly cc: string;
+  readonly cxx: string;
+  readonly arch: 'x64' | 'arm64';
+  /** More flags for the runtime's files, for the tests' own, and for linking. */
+  readonly runtimeFlags?: readonly string[];
+  readonly testFlags?: readonly string[];
+  readonly linkFlags?: readonly string[];
+}
+
+export const NATIVE: Toolchain = { cc: 'gcc', cxx: 'g++', arch: 'x64' };
+
+/** Of these tools, those that are not installed, with the Debian packages that have them: a sentence, or undefined. */
+export function missingTools(needed: readonly (readonly [tool: string, debianPackage: string])[]): string | undefined {
+  const missing = needed.filter(([tool]) => spawnSync(tool, ['--version']).error !== undefined);
+  if (missing.length === 0) return undefined;
+  return `${missing.map(([tool]) => tool).join(', ')} (Debian packages ${[...new Set(missing.map(([, name]) => name))].join(', ')})`;
+}
+
+/** Runs the commands, at most as many at once as there are processors. Rejects with the output of the first that fails. */
+export async function runAll(commands: readonly (readonly string[])[]): Promise<void> {
+  const queue = [...commands];
+  const worker = async () => {
+    for (let next = queue.shift(); next; next = queue.shift()) await execute(next[0], next.slice(1));
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
+}
+
+/** The hand-made guest as IR for the architecture: the files differ in the triple, in the charge, and in how the fuel register is reserved. */
+function guestText(arch: Toolchain['arch']): string {
+  const text = readFileSync(join(sources, 'guest.ll'), 'utf8');
+  if (arch === 'x64') return text;
+  return text
+    .replaceAll('"addq $0, %rbp", "i,~{flags}"', '"add x28, x28, $0", "i"')
+    .replace('x86_64-unknown-linux-gnu', 'aarch64-unknown-linux-gnu')
+    .replace('"frame-pointer"="reserved"', '"target-features"="+reserve-x28"');
+}
+
+/** Builds the runtime's objects into the directory; returns their paths. */
+export async function buildRuntime(directory: string, toolchain: Toolchain): Promise<string[]> {
+  const files = readdirSync(runtimeSources).filter((name) => /\.[cS]$/.test(name) && !name.startsWith('addon'));
+  const object = (name: string) => join(directory, `${name}.o`);
+  await runAll(files.map((name) => [toolchain.cc, ...RUNTIME_FLAGS, ...(toolchain.runtimeFlags ?? []), '-c', join(runtimeSources, name), '-o', object(name)]));
+  return files.map(object);
+}
+
+/** The command that compiles a C file of this folder to `<name>.t.o`. */
+export function compileCommand(directory: string, toolchain: Toolchain, name: string): string[] {
+  return [toolchain.cc, '-std=gnu11', ...TEST_FLAGS, ...(toolchain.testFlags ?? []), '-c', join(sources, `${name}.c`), '-o', join(directory, `${name}.t.o`)];
+}
+
+/** Builds the guest, as `guest.so`. */
+export async function buildGuest(directory: string, arch: Toolchain['arch']): Promise<void> {
+  const [text, object] = [join(directory, 'guest.ll'), join(directory, 'guest.o')];
+  writeFileSync(text, guestText(arch));
+  // Code generation only: optimised, the guest's recursions would become loops.
+  await runAll([['clang-22', '--target=' + (arch === 'x64' ? 'x86_64' : 'aarch64') + '-unknown-linux-gnu', '-O2', '-Xclang', '-disable-llvm-passes', '-fPIC', '-c', text, '-o', object]]);
+  await runAll([['ld.lld-22', '-shared', '-Bsymbolic', '--eh-frame-hdr', object, '-o', join(directory, 'guest.so')]]);
+}
+
+/** Builds the programs of this folder that are named, and what they need, into the directory; a program is then run as `<directory>/<name> <directory>/guest.so`. */
+export async function buildPrograms(directory: string, toolchain: Toolchain, programs: readonly string[] = PROGRAMS): Promise<void> {
+  const at = (name: string) => join(directory, name);
+  const { cc, cxx, arch, testFlags = [], linkFlags = [] } = toolchain;
+  const magic = programs.includes('unwind_test');
+  const runtime = await buildRuntime(directory, toolchain);
+  await runAll([
+    ...['harness', ...programs.filter((name) => name !== 'exception_test')].map((name) => compileCommand(directory, toolchain, name)),
+    ...(magic ? [[cc, '-c', join(sources, `unwind_magic_${arch}.S`), '-o', at('unwind_magic.t.o')]] : []),
+    ...(programs.includes('exception_test') ? [[cxx, '-std=c++17', ...TEST_FLAGS, ...testFlags, '-c', join(sources, 'exception_test.cc'), '-o', at('exception_test.t.o')]] : []),
+  ]);
+  await buildGuest(directory, arch);
+  await runAll(programs.map((name) => [
+    name === 'exception_test' ? cxx : cc, at(`${name}.t.o`), ...(name === 'unwind_test' ? [at('unwind_magic.t.o')] : []),
+    ...(ARTIFACT_PROGRAMS.includes(name) ? [] : [at('harness.t.o')]), ...runtime, ...linkFlags, '-o', at(name), ...LIBRARIES,
+  ]));
+}
