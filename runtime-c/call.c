@@ -27,11 +27,13 @@ static __attribute__((noinline)) int call_host(const waot_func *func, waot_value
 }
 
 /* The fuel law: exhaustion overrides whatever else ended the call, and the consumed fuel is then the limit. */
-static int finish(struct waot_limits *limits, int status) {
+static int finish(waot_store *store, int status) {
+  struct waot_limits *limits = &store->limits;
   if (UNLIKELY(status != WAOT_STATUS_OK) && __builtin_cpu_supports("avx")) {
     __asm__ volatile("vzeroupper"); /* compiled code was left in the middle: dirty upper halves would slow down the host's SSE code */
   }
   if (UNLIKELY(limits->fuel > 0)) {
+    store->overshoot = limits->fuel;
     limits->fuel = 0;
     return WAOT_STATUS_OUT_OF_FUEL;
   }
@@ -45,14 +47,14 @@ int waot_call(waot_store *store, const waot_func *func, waot_value *args) {
     thread = waot_thread_attach();
     if (!thread) return WAOT_STATUS_CALL_STACK_EXHAUSTED; /* no stack that wasm could use safely */
   }
-  if (UNLIKELY(limits->fuel > 0)) return finish(limits, WAOT_STATUS_OUT_OF_FUEL);
+  if (UNLIKELY(limits->fuel > 0)) return finish(store, WAOT_STATUS_OUT_OF_FUEL);
   if (UNLIKELY(__atomic_load_n(&limits->interrupt, __ATOMIC_RELAXED))) return WAOT_STATUS_INTERRUPTED;
   /* Too deep, or (then the difference is larger than the stack) on a stack that isn't the thread's. */
   uintptr_t here = (uintptr_t)__builtin_frame_address(0);
   if (UNLIKELY(here - thread->entry_limit >= thread->stack_high - thread->entry_limit)) return WAOT_STATUS_CALL_STACK_EXHAUSTED;
-  if (UNLIKELY(!func->enter)) return finish(limits, call_host(func, args));
-  if (UNLIKELY((_mm_getcsr() & MXCSR_CONTROL) != MXCSR_DEFAULT)) return finish(limits, enter_with_default_mxcsr(&thread->head, limits, func, args));
-  return finish(limits, waot_enter(&thread->head, limits, func, args));
+  if (UNLIKELY(!func->enter)) return finish(store, call_host(func, args));
+  if (UNLIKELY((_mm_getcsr() & MXCSR_CONTROL) != MXCSR_DEFAULT)) return finish(store, enter_with_default_mxcsr(&thread->head, limits, func, args));
+  return finish(store, waot_enter(&thread->head, limits, func, args));
 }
 
 uint32_t waot_thread_depth(void) {

@@ -11,6 +11,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "interrupt.h"
 #include "thread.h"
 
 #include <errno.h>
@@ -28,6 +29,8 @@ enum { CHECKER_AWAKE = 0, CHECKER_ASLEEP = 1, CHECKER_NONE = 2 };
 
 /* Periods without a thread in wasm before the checker sleeps: a loop of short calls then pays for a wake-up at most once in so many periods. */
 #define IDLE_PERIODS 100
+/* Periods without an answer after which a tick is taken for lost; a power of two. */
+#define LOST_AFTER 16
 /* Stack of the checker thread: it calls nothing deep, but thread-local storage of the whole process is carved out of it. */
 #define CHECKER_STACK (UINT64_C(256) << 10)
 /* Longest wait for a tick that was sent: it comes within microseconds unless somebody replaced the handler. */
@@ -59,16 +62,26 @@ static void send_tick(struct waot_thread_record *t, pid_t process) {
   if (syscall(SYS_rt_tgsigqueueinfo, process, t->tid, waot_tick_signal, &info) != 0) store(&t->head.tick_pending, 0);
 }
 
+/* Whether a tick that has not been answered so far is to be sent again: a handler that somebody put over ours, a debugger or a sigwait may have had it. Ever more rarely,
+ * for it may also just be waiting, on a thread that blocks the signal. */
+static bool is_lost(struct waot_thread_record *t) {
+  t->unanswered++;
+  return t->unanswered >= LOST_AFTER && (t->unanswered & (t->unanswered - 1)) == 0;
+}
+
 /* Ticks the threads in wasm. Returns whether there is any. */
 static bool scan(void) {
   bool active = false, due = false;
+  waot_handlers_check();
+  waot_deadlines_check(); /* first: the tick of this very scan can then end what is late */
   pid_t process = getpid();
   pthread_mutex_lock(&waot_threads_lock); /* held over the sends: a linked thread is alive, so its tid is its own */
   for (struct waot_thread_record *t = waot_threads; t; t = t->next) {
     t->tick_due = false;
     if (!load(&t->head.in_wasm)) continue;
     active = true;
-    if (load(&t->head.tick_pending)) continue;
+    if (load(&t->head.tick_pending) && !is_lost(t)) continue;
+    if (!load(&t->head.tick_pending)) t->unanswered = 0;
     store(&t->head.tick_pending, 1);
     t->tick_due = due = true;
   }
@@ -107,6 +120,7 @@ static void *checker_main(void *unused) {
     if (scan()) idle = 0;
     else if (++idle >= IDLE_PERIODS && have_membarrier) {
       sleep_until_woken();
+      waot_handlers_check(); /* at once: much may have happened meanwhile */
       idle = 0;
     }
   }

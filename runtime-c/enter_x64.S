@@ -200,7 +200,7 @@ end_function waot_refuse
  *     +8    rbp of compiled code: the fuel. Not read again here (the host can change the fuel), but what an unwinder finds
  *     0     rbx of compiled code; rbx holds the activation
  *
- * `leave_wasm` and `return_to_wasm` enclose the call; the first keeps rdi, rsi, rdx, the second rax. `labels` names the local labels.
+ * `leave_wasm` and `return_to_wasm` enclose the call; the first keeps the six argument registers, the second rax. `labels` names the local labels.
  */
 .macro leave_wasm labels
   check_exit
@@ -264,10 +264,14 @@ end_function waot_refuse
   push_scratch %rdi
   push_scratch %rsi
   push_scratch %rdx
-  move_stack 8
+  push_scratch %rcx
+  push_scratch %r8
+  push_scratch %r9
   movq %r10, %rdi
   call waot_tick_wait
-  move_stack -8
+  pop_scratch %r9
+  pop_scratch %r8
+  pop_scratch %rcx
   pop_scratch %rdx
   pop_scratch %rsi
   pop_scratch %rdi
@@ -286,23 +290,22 @@ function waot_exit
   finish_exit exit
 end_function waot_exit
 
-  .hidden waot_builtin_memory_size
-  .hidden waot_builtin_memory_grow
-/* int64_t (void *vmctx rdi, uint32_t memory esi): asks the memory's owner, which can be V8. */
-function waot_builtin_enter_memory_size
-  leave_wasm size
-  call waot_builtin_memory_size
-  return_to_wasm size
-  finish_exit size
-end_function waot_builtin_enter_memory_size
+/* Builtins that can call the host, because a memory's owner (V8) may have to be asked for its length: the whole way out, with the arguments passed through. */
+.macro host_builtin name
+  .hidden waot_builtin_\name
+function waot_builtin_enter_\name
+  leave_wasm \name
+  call waot_builtin_\name
+  return_to_wasm \name
+  finish_exit \name
+end_function waot_builtin_enter_\name
+.endm
 
-/* int64_t (void *vmctx rdi, uint32_t memory esi, uint64_t delta rdx) */
-function waot_builtin_enter_memory_grow
-  leave_wasm grow
-  call waot_builtin_memory_grow
-  return_to_wasm grow
-  finish_exit grow
-end_function waot_builtin_enter_memory_grow
+host_builtin memory_size
+host_builtin memory_grow
+host_builtin memory_fill
+host_builtin memory_copy
+host_builtin memory_init
 
 /* The other builtins are the runtime's own code and never call the host: the fuel stays in rbp, in_wasm stays set, and a tick that finds the pc there does
  * nothing. They are still boundaries at which exhaustion, the stack and the interrupt flag are looked at. Arguments (rdi, rsi, rdx, rcx, r8, r9) pass
@@ -315,9 +318,6 @@ function waot_builtin_enter_\name
 end_function waot_builtin_enter_\name
 .endm
 
-builtin memory_fill
-builtin memory_copy
-builtin memory_init
 builtin data_drop
 builtin table_grow
 builtin table_fill

@@ -1,9 +1,10 @@
 /* init.c - waot_init, fork, versions and messages. */
 #include "code_map.h"
-#include "internal.h"
+#include "interrupt.h"
 #include "thread.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define DEFAULT_TICK_US 1000
@@ -23,15 +24,18 @@ static void fork_prepare(void) {
   pthread_mutex_lock(&lock);
   waot_checker_fork_prepare();
   waot_code_map_fork_prepare();
+  waot_interrupt_fork_prepare();
 }
 
 static void fork_parent(void) {
+  waot_interrupt_fork_parent();
   waot_code_map_fork_parent();
   waot_checker_fork_parent();
   pthread_mutex_unlock(&lock);
 }
 
 static void fork_child(void) {
+  waot_interrupt_fork_child();
   waot_code_map_fork_child();
   waot_checker_fork_child();
   waot_handlers_fork_child();
@@ -50,10 +54,39 @@ static int start(const waot_config *config, waot_error *error) {
   int refused = waot_handlers_install(config->tick_signal);
   if (refused) {
     return waot_error_set(error, WAOT_ERROR_SIGNAL, 0,
-                          "the tick signal %d (SIGRTMIN%+d) already has a handler in this process: pass another tick_signal to waot_init", refused, refused - SIGRTMIN);
+                          "the tick signal %d (SIGRTMIN%+d) already has a handler in this process: choose another one, by tick_signal or the environment variable WASM_AOT_TICK_SIGNAL", refused, refused - SIGRTMIN);
   }
   int failed = waot_checker_start(config->tick_us);
   if (failed) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "cannot start the checker thread: %s", strerror(failed));
+  return 0;
+}
+
+/* The number in an environment variable; "SIGRTMIN+n" and "SIGRTMAX-n" where a signal is wanted. `none` when it is unset or empty, -1 when it is nothing of the kind. */
+static long from_environment(const char *name, bool is_signal, long none) {
+  const char *text = getenv(name);
+  if (!text || !*text) return none;
+  long base = 0;
+  if (is_signal && strncmp(text, "SIGRTMIN", 8) == 0) base = SIGRTMIN;
+  if (is_signal && strncmp(text, "SIGRTMAX", 8) == 0) base = SIGRTMAX;
+  if (base && text[8] == '\0') return base;
+  if (base && text[8] != '+' && text[8] != '-') return -1;
+  char *end;
+  long number = strtol(base ? text + 8 : text, &end, 10);
+  return *end == '\0' && number > -1000000000 && number < 1000000000 ? base + number : -1;
+}
+
+/* What the environment says, else the defaults. */
+static int defaults(waot_config *wanted, waot_error *error) {
+  long tick_us = from_environment("WASM_AOT_TICK_US", false, DEFAULT_TICK_US);
+  long tick_signal = from_environment("WASM_AOT_TICK_SIGNAL", true, DEFAULT_TICK_SIGNAL);
+  if (tick_us < LEAST_TICK_US || tick_us > MOST_TICK_US) {
+    return waot_error_set(error, WAOT_ERROR_ARGUMENT, 0, "the environment variable WASM_AOT_TICK_US is \"%.40s\": it must be %d to %d", getenv("WASM_AOT_TICK_US"), LEAST_TICK_US, MOST_TICK_US);
+  }
+  if (tick_signal < SIGRTMIN || tick_signal > SIGRTMAX) {
+    return waot_error_set(error, WAOT_ERROR_ARGUMENT, 0, "the environment variable WASM_AOT_TICK_SIGNAL is \"%.40s\": it must be a real-time signal, %d to %d, or SIGRTMIN+n",
+                          getenv("WASM_AOT_TICK_SIGNAL"), SIGRTMIN, SIGRTMAX);
+  }
+  *wanted = (waot_config){ (uint32_t)tick_us, (int)tick_signal };
   return 0;
 }
 
@@ -68,7 +101,8 @@ static int check(const waot_config *config, waot_error *error) {
 }
 
 int waot_init(const waot_config *config, waot_error *error) {
-  waot_config wanted = { DEFAULT_TICK_US, DEFAULT_TICK_SIGNAL };
+  waot_config wanted;
+  if (defaults(&wanted, error) != 0) return -1;
   if (config && config->tick_us) wanted.tick_us = config->tick_us;
   if (config && config->tick_signal) wanted.tick_signal = config->tick_signal;
   if (check(&wanted, error) != 0) return -1;

@@ -1,16 +1,19 @@
 /* store.c - stores: what they own, and their fuel. */
 #include <stdlib.h>
 
-#include "internal.h"
+#include "interrupt.h"
 
 waot_store *waot_store_new(void) {
   waot_store *store = calloc(1, sizeof *store);
-  if (store != NULL) waot_store_set_fuel(store, INT64_MAX);
+  if (store == NULL) return NULL;
+  waot_store_set_fuel(store, INT64_MAX);
+  waot_store_register(store);
   return store;
 }
 
 void waot_store_delete(waot_store *store) {
   if (store == NULL) return;
+  waot_store_unregister(store);
   for (waot_instance *at = store->instances, *next; at != NULL; at = next) {
     next = at->next;
     waot_instance_free(at);
@@ -65,10 +68,7 @@ int64_t waot_store_limit(const waot_store *store) { return store->limit; }
 
 int64_t waot_store_remaining(const waot_store *store) { return store->limits.fuel > 0 ? 0 : -store->limits.fuel; }
 
-/* Another thread may write the flag while compiled code's trampolines and the tick handler read it. */
-void waot_store_interrupt(waot_store *store) { __atomic_store_n(&store->limits.interrupt, 1, __ATOMIC_RELEASE); }
-
-void waot_store_clear_interrupt(waot_store *store) { __atomic_store_n(&store->limits.interrupt, 0, __ATOMIC_RELEASE); }
+int64_t waot_store_overshoot(const waot_store *store) { return store->overshoot; }
 
 static void visit_global(const waot_global *global, waot_root_fn fn, void *data) {
   if (global->valtype == WAOT_VALTYPE_EXTERNREF && global->value->ref != 0) fn(data, global->value->ref);

@@ -177,6 +177,15 @@ struct waot_thread_record *waot_thread_attach(void) {
   return t;
 }
 
+int waot_thread_set_poll(int (*poll)(void *data), void *data) {
+  struct waot_thread_record *t = waot_thread_attach();
+  if (!t) return -1;
+  __atomic_store_n(&t->poll, NULL, __ATOMIC_SEQ_CST); /* a tick in between must not meet the one with the data of the other */
+  t->poll_data = data;
+  __atomic_store_n(&t->poll, poll, __ATOMIC_SEQ_CST);
+  return 0;
+}
+
 int waot_threads_init(void) {
   static bool made; /* under the lock of waot_init */
   if (!made && pthread_key_create(&exit_key, detach) != 0) return -1;

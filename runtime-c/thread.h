@@ -24,6 +24,9 @@ struct waot_thread_record {
   void *mapping;                   /* guard page, signal stack, this record */
   size_t mapping_size;
   void *signal_stack;              /* inside the mapping, or NULL when the thread had a good one before */
+  int (*poll)(void *data);         /* waot_thread_set_poll() */
+  void *poll_data;
+  uint32_t unanswered;             /* the checker's: periods that the pending tick has been under way */
   bool tick_due;                   /* the checker's: it has set tick_pending in this scan. Under waot_threads_lock, like the links */
   struct waot_thread_record *next, *prev;
 };
@@ -68,5 +71,6 @@ extern int waot_tick_signal;
 int waot_handlers_install(int tick_signal);
 /* In the child after fork. */
 void waot_handlers_fork_child(void);
+void waot_signals_fork_child(void);
 
 #endif /* WAOT_THREAD_H */

@@ -3,7 +3,7 @@
  *
  * Opens artifacts that `wasm-aot build` wrote, instantiates them, calls them under a fuel limit. Linux x86-64.
  * No function may be called from a signal handler. A store, and everything that it owns, belongs to one thread at a time;
- * only waot_store_interrupt() may be called from another thread. Different stores may run on different threads at once.
+ * only waot_store_interrupt(), waot_store_interrupt_for() and waot_interrupt_by_id() may be called from another thread. Different stores may run on different threads at once.
  *
  * What a host owes a thread that runs wasm: calls come on the thread's own stack (not a fiber's; they are refused there); the tick signal, SIGSEGV, SIGBUS and
  * SIGILL stay unblocked (the first call unblocks them) and their handlers stay (handlers that were there before get whatever isn't wasm's); longjmp does not
@@ -73,13 +73,18 @@ typedef struct waot_error {
 /* --- process ------------------------------------------------------------------------------------------------------ */
 
 typedef struct waot_config {
-  uint32_t tick_us;    /* the checker's period in microseconds, 50 .. 1,000,000; 0: 1,000 */
-  int tick_signal;     /* real-time signal number of the tick; 0: SIGRTMIN + 8 */
+  uint32_t tick_us;    /* the checker's period in microseconds, 50 .. 1,000,000; 0: that of the environment variable WASM_AOT_TICK_US, else 1,000 */
+  int tick_signal;     /* real-time signal number of the tick; 0: that of the environment variable WASM_AOT_TICK_SIGNAL ("42", "SIGRTMIN+8"), else SIGRTMIN + 8 */
 } waot_config;
 
 /* Installs the signal handlers and starts the checker; idempotent, and called implicitly with defaults. A second call with another
  * configuration fails with WAOT_ERROR_ARGUMENT. Returns 0, or -1 with *error set (error may be NULL everywhere). */
 WAOT_API int waot_init(const waot_config *config, waot_error *error);
+/* Puts the runtime's signal handlers back over those that somebody has installed since; they get what is not the runtime's from then on. The checker does so once a period
+ * while wasm runs; call it after installing handlers for SIGSEGV, SIGBUS or SIGILL to spare them the faults of wasm in between. */
+WAOT_API void waot_handlers_check(void);
+/* The number of the tick signal when somebody has installed a handler for it since the last question (both work, but the program should choose another tick_signal); else 0. */
+WAOT_API int waot_signal_clash(void);
 /* "wasm-aot runtime 0.1.0, ABI 1" */
 WAOT_API const char *waot_version(void);
 WAOT_API uint32_t waot_abi_version(void);
@@ -128,9 +133,37 @@ WAOT_API int waot_store_charge(waot_store *store, int64_t n);
 WAOT_API int64_t waot_store_consumed(const waot_store *store);  /* never above the limit */
 WAOT_API int64_t waot_store_limit(const waot_store *store);
 WAOT_API int64_t waot_store_remaining(const waot_store *store); /* limit - consumed */
-/* Any thread: activations of the store end with WAOT_STATUS_INTERRUPTED within a tick, and new ones at once, until cleared. */
+/* How far consumed went past the limit before that was seen, when a call last ended out of fuel; 0 before. It depends on timing: at most what compiled code charges in
+ * one tick_us plus the signal's delivery, plus one bulk operator (0 or a few operators where a boundary saw it). */
+WAOT_API int64_t waot_store_overshoot(const waot_store *store);
+
+/* --- interruption ------------------------------------------------------------------------------------------------- */
+
+/* Why a store is interrupted: a set of bits. While it is not empty, activations of the store end with WAOT_STATUS_INTERRUPTED - in compiled code within about a tick, at calls
+ * of host functions, at their returns and at new calls at once. A host function that blocks returns first. */
+#define WAOT_INTERRUPT_REQUEST 1u /* waot_store_interrupt() */
+#define WAOT_INTERRUPT_TIMEOUT 2u /* the deadline has passed */
+#define WAOT_INTERRUPT_SIGNAL 4u  /* free for the host; the Node loader uses it for AbortSignals */
+#define WAOT_INTERRUPT_ENDING 8u  /* the thread is being ended */
+/* The set that is in force. */
+WAOT_API uint32_t waot_store_interrupts(const waot_store *store);
+/* Adds to the set, or takes away from it (TIMEOUT goes with its deadline only). Adding: from any thread, while the store lives. */
+WAOT_API void waot_store_interrupt_for(waot_store *store, uint32_t why);
+WAOT_API void waot_store_clear_interrupt_for(waot_store *store, uint32_t why);
+/* The same for REQUEST. */
 WAOT_API void waot_store_interrupt(waot_store *store);
 WAOT_API void waot_store_clear_interrupt(waot_store *store);
+/* A number that names the store in this process for ever, and interrupting by it: from any thread, whether or not the store still lives. 0, or -1 when it is gone. */
+WAOT_API uint64_t waot_store_id(const waot_store *store);
+WAOT_API int waot_interrupt_by_id(uint64_t id, uint32_t why);
+/* The time, in ns of CLOCK_MONOTONIC, from which on the store is interrupted for TIMEOUT; 0: never (the initial state). Setting it re-decides TIMEOUT. Found by the checker: up to a
+ * tick late, and wasm then ends within another. The store's own thread only. */
+WAOT_API void waot_store_set_deadline(waot_store *store, int64_t deadline_ns);
+WAOT_API int64_t waot_store_deadline(const waot_store *store);
+/* A function that is asked, at ticks that find the calling thread in compiled code, whether that is to end (non-zero: the store is interrupted for ENDING). It runs in a signal
+ * handler, but between two instructions of compiled code: locks that the thread takes elsewhere are free. It must not call wasm, throw or block. NULL: none. 0, or -1
+ * when the thread cannot run wasm. */
+WAOT_API int waot_thread_set_poll(int (*poll)(void *data), void *data);
 
 /* --- externals ---------------------------------------------------------------------------------------------------- */
 

@@ -203,6 +203,131 @@ static void run_busy_signal(void) {
   CHECK(now.sa_handler == on_foreign_tick);
 }
 
+/* --- handlers that come after ours -------------------------------------------------------------------------------- */
+
+static struct sigaction under; /* what a polite handler found, and calls */
+static void put_over(int signal, void (*handler)(int, siginfo_t *, void *), int flags) {
+  struct sigaction action = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO | flags };
+  sigemptyset(&action.sa_mask);
+  CHECK_EQUAL(sigaction(signal, &action, &under), 0);
+}
+
+/* As libuv's for process.on('SIGSEGV'): it makes a note and returns, so that the fault happens again until our handler is back. */
+static void on_noted(int signal, siginfo_t *info, void *context) {
+  (void)signal, (void)info, (void)context;
+  faults++;
+}
+static void run_replaced(void) {
+  expect_own_traps();
+  put_over(SIGSEGV, on_noted, 0);
+  put_over(SIGILL, on_noted, 0);
+  expect_own_traps(); /* the checker puts ours back */
+  int noted = faults;
+  expect_own_traps();
+  CHECK_EQUAL(faults, noted); /* and there it stays */
+  put_over(SIGSEGV, on_noted, 0);
+  waot_handlers_check();
+  expect_own_traps();
+  CHECK_EQUAL(faults, noted);
+  CHECK_EQUAL(raise(SIGSEGV), 0); /* what is not ours goes to the one that was put over us */
+  CHECK_EQUAL(faults, noted + 1);
+  before_runtime(on_repair, 0); /* another one: the newest */
+  waot_handlers_check();
+  *fault_page = 1;
+  CHECK_EQUAL(faults, noted + 2);
+  expect_own_traps();
+  CHECK_EQUAL(faults, noted + 2);
+}
+
+/* One who restores the default takes away their own handler, not that of whoever was there before us. */
+static void run_replaced_and_reset(void) {
+  before_runtime(on_repair, 0);
+  expect_own_traps();
+  put_over(SIGSEGV, on_noted, 0);
+  waot_handlers_check();
+  signal(SIGSEGV, SIG_DFL);
+  waot_handlers_check();
+  *fault_page = 1;
+  CHECK_EQUAL(faults, 1);
+  expect_own_traps();
+}
+
+/* As crash reporters do: it calls whom it found, which is ours; which must not call it again. */
+static void on_polite(int signal, siginfo_t *info, void *context) {
+  if (++faults > 100) _exit(3);
+  under.sa_sigaction(signal, info, context);
+}
+static void run_chaining(void) {
+  before_runtime(on_repair, 0);
+  expect_own_traps();
+  put_over(SIGSEGV, on_polite, 0);
+  expect_own_traps();
+  waot_handlers_check();
+  faults = 0;
+  *fault_page = 1; /* ours, polite, ours, on_repair */
+  CHECK_EQUAL(faults, 2);
+  expect_own_traps();
+}
+static void run_chaining_to_default(void) {
+  expect_own_traps();
+  put_over(SIGSEGV, on_polite, 0);
+  waot_handlers_check();
+  *(volatile char *)16 = 1;
+}
+
+/* More actions than can be remembered: the last stays, and only then does wasm lose its traps; never an answer that is wrong. */
+static void run_flags_galore(void) {
+  static const int flags[] = { 0, SA_RESTART, SA_NODEFER, SA_ONSTACK, SA_RESTART | SA_NODEFER, SA_RESTART | SA_ONSTACK };
+  expect_own_traps();
+  for (int round = 0; round < 100; round++) {
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
+      put_over(SIGSEGV, on_noted, flags[i]);
+      waot_handlers_check();
+    }
+    signal(SIGSEGV, SIG_DFL);
+    waot_handlers_check();
+  }
+  faults = 0;
+  expect_own_traps();
+  CHECK_EQUAL(faults, 0);
+}
+
+/* A handler that comes after ours for the tick signal gets its own signals, wasm its ticks, and the program is told. */
+static void run_busy_signal_later(void) {
+  expect_own_traps();
+  CHECK_EQUAL(waot_signal_clash(), 0);
+  put_over(SIGRTMIN + 8, on_noted, 0);
+  waot_handlers_check();
+  CHECK_EQUAL(waot_signal_clash(), SIGRTMIN + 8);
+  CHECK_EQUAL(waot_signal_clash(), 0);
+  for (int i = 0; i < 10; i++) CHECK_EQUAL(sigqueue(getpid(), SIGRTMIN + 8, (union sigval){ .sival_ptr = NULL }), 0);
+  CHECK_EQUAL(faults, 10);
+  expect_own_traps();
+  CHECK_EQUAL(faults, 10);
+  put_over(SIGRTMIN + 8, on_noted, 0);
+  expect_own_traps();
+}
+
+/* The signal and the period by environment variables. */
+static void run_environment(void) {
+  waot_error error;
+  setenv("WASM_AOT_TICK_SIGNAL", "SIGRTMIN+30000", 1);
+  CHECK_EQUAL(waot_init(NULL, &error), -1);
+  CHECK(error.kind == WAOT_ERROR_ARGUMENT && strstr(error.message, "WASM_AOT_TICK_SIGNAL"));
+  setenv("WASM_AOT_TICK_SIGNAL", "tick", 1);
+  CHECK_EQUAL(waot_init(NULL, &error), -1);
+  setenv("WASM_AOT_TICK_SIGNAL", "SIGRTMIN+2", 1);
+  setenv("WASM_AOT_TICK_US", "1", 1);
+  CHECK_EQUAL(waot_init(NULL, &error), -1);
+  CHECK(error.kind == WAOT_ERROR_ARGUMENT && strstr(error.message, "WASM_AOT_TICK_US"));
+  setenv("WASM_AOT_TICK_US", "", 1);
+  CHECK_EQUAL(waot_init(NULL, &error), 0);
+  CHECK_EQUAL(waot_init(&(waot_config){ 1000, SIGRTMIN + 2 }, &error), 0);
+  struct sigaction now;
+  sigaction(SIGRTMIN + 8, NULL, &now);
+  CHECK(now.sa_handler == SIG_DFL);
+}
+
 /* Ticks that somebody else sends do nothing. */
 static void run_forged_ticks(void) {
   struct guest g;
@@ -291,6 +416,13 @@ EXIT_CASE(ignored_sent)
 KILLED_CASE(ignored_fault, SIGSEGV)
 EXIT_CASE(busy_signal)
 EXIT_CASE(forged_ticks)
+EXIT_CASE(replaced)
+EXIT_CASE(replaced_and_reset)
+EXIT_CASE(chaining)
+KILLED_CASE(chaining_to_default, SIGSEGV)
+EXIT_CASE(flags_galore)
+EXIT_CASE(busy_signal_later)
+EXIT_CASE(environment)
 EXIT_CASE(fork)
 
 int main(int argc, char **argv) {
@@ -306,6 +438,13 @@ int main(int argc, char **argv) {
     { "ignored: a fault", test_ignored_fault },
     { "the tick signal is taken", test_busy_signal },
     { "forged ticks", test_forged_ticks },
+    { "our handlers are replaced", test_replaced },
+    { "our handlers are replaced, then reset", test_replaced_and_reset },
+    { "a later handler that calls ours", test_chaining },
+    { "a later handler that calls ours: a fault in C", test_chaining_to_default },
+    { "our handlers are replaced again and again", test_flags_galore },
+    { "the tick signal is taken later", test_busy_signal_later },
+    { "settings by environment variables", test_environment },
     { "fork", test_fork },
   };
   /* The stack limit is fixed at exec: the program runs itself without one. */

@@ -1,0 +1,176 @@
+/* interrupt_test.c - stopping wasm without fuel: requests, deadlines, identities of stores, the poll of an ending thread; and how far past the limit a run went. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "harness.h"
+
+#define MS INT64_C(1000000)
+
+static int host_nothing(void *data, waot_value *args) {
+  (void)data, (void)args;
+  return 0;
+}
+static int64_t monotonic(void) { return (int64_t)now_ns(); }
+
+/* Runs for ever until it is interrupted; returns the ns that it took. */
+static double expect_interrupted(struct guest *g, const char *name) {
+  int64_t value = 1;
+  double begin = now_ns();
+  CHECK_EQUAL(guest_call(g, name, &value), WAOT_STATUS_INTERRUPTED);
+  return now_ns() - begin;
+}
+
+static void test_deadline(void) {
+  struct guest g;
+  guest_init(&g, host_nothing, NULL);
+  CHECK_EQUAL(waot_store_deadline(g.store), 0);
+  for (int i = 0; i < 20; i++) {
+    int64_t deadline = monotonic() + 5 * MS;
+    waot_store_set_deadline(g.store, deadline);
+    double took = expect_interrupted(&g, "guest_spin");
+    CHECK(monotonic() >= deadline && took < 1e9);
+    CHECK_EQUAL(waot_store_interrupts(g.store), WAOT_INTERRUPT_TIMEOUT);
+    waot_store_clear_interrupt_for(g.store, ~0u); /* TIMEOUT stays for as long as its deadline */
+    CHECK(expect_interrupted(&g, "guest_empty") < 1e9);
+    waot_store_set_deadline(g.store, 0);
+    CHECK_EQUAL(waot_store_interrupts(g.store), 0);
+    guest_expect(&g, "guest_increment", 1, INT64_MAX, WAOT_STATUS_OK, 3);
+  }
+  waot_store_set_deadline(g.store, monotonic() - 1); /* in the past: at once */
+  expect_interrupted(&g, "guest_empty");
+  waot_store_set_deadline(g.store, INT64_MAX);
+  guest_expect(&g, "guest_count", 5000000, INT64_MAX, WAOT_STATUS_OK, 5000001);
+  guest_free(&g);
+}
+
+/* A deadline stops its own store only, also when another one's runs on top of it. */
+struct inner { struct guest *g; int status; };
+static int host_inner(void *data, waot_value *args) {
+  struct inner *inner = data;
+  int64_t value = 0;
+  (void)args;
+  inner->status = guest_call(inner->g, "guest_spin", &value);
+  return 0;
+}
+static void test_nested_deadlines(void) {
+  struct guest outer, g;
+  struct inner inner = { &g, 0 };
+  guest_init(&g, host_nothing, NULL);
+  guest_init(&outer, host_inner, &inner);
+  waot_store_set_deadline(g.store, monotonic() + 3 * MS);
+  guest_expect(&outer, "guest_call_host", 1, INT64_MAX, WAOT_STATUS_OK, 8);
+  CHECK_EQUAL(inner.status, WAOT_STATUS_INTERRUPTED);
+  /* The outer one's passes meanwhile: seen when the host function returns. */
+  waot_store_set_deadline(g.store, monotonic() + 20 * MS);
+  waot_store_set_deadline(outer.store, monotonic() + 3 * MS);
+  expect_interrupted(&outer, "guest_call_host");
+  CHECK_EQUAL(inner.status, WAOT_STATUS_INTERRUPTED);
+  guest_free(&outer);
+  guest_free(&g);
+}
+
+static void *interrupt_by_id(void *id) {
+  usleep(5000);
+  return (void *)(intptr_t)waot_interrupt_by_id((uint64_t)(uintptr_t)id, WAOT_INTERRUPT_SIGNAL);
+}
+static void test_by_id(void) {
+  struct guest g;
+  guest_init(&g, host_nothing, NULL);
+  uint64_t id = waot_store_id(g.store);
+  pthread_t thread;
+  void *result;
+  CHECK_EQUAL(pthread_create(&thread, NULL, interrupt_by_id, (void *)(uintptr_t)id), 0);
+  expect_interrupted(&g, "guest_spin");
+  CHECK_EQUAL(waot_store_interrupts(g.store), WAOT_INTERRUPT_SIGNAL);
+  pthread_join(thread, &result);
+  CHECK(result == NULL);
+  waot_store_interrupt(g.store);
+  waot_store_clear_interrupt(g.store); /* REQUEST only */
+  CHECK_EQUAL(waot_store_interrupts(g.store), WAOT_INTERRUPT_SIGNAL);
+  waot_store_clear_interrupt_for(g.store, WAOT_INTERRUPT_SIGNAL);
+  guest_expect(&g, "guest_increment", 1, 100, WAOT_STATUS_OK, 3);
+  guest_free(&g);
+  CHECK_EQUAL(waot_interrupt_by_id(id, WAOT_INTERRUPT_REQUEST), -1); /* dead, also when the allocator gives a new store its address */
+  guest_init(&g, host_nothing, NULL);
+  CHECK(waot_store_id(g.store) != id);
+  CHECK_EQUAL(waot_interrupt_by_id(id, WAOT_INTERRUPT_REQUEST), -1);
+  CHECK_EQUAL(waot_store_interrupts(g.store), 0);
+  guest_free(&g);
+}
+
+/* Stores die while others interrupt them. */
+static uint64_t newest_id;
+static bool done;
+static void *interrupter(void *unused) {
+  (void)unused;
+  while (!__atomic_load_n(&done, __ATOMIC_RELAXED)) waot_interrupt_by_id(__atomic_load_n(&newest_id, __ATOMIC_RELAXED), WAOT_INTERRUPT_REQUEST);
+  return NULL;
+}
+static void test_dying_stores(void) {
+  pthread_t threads[2];
+  for (int i = 0; i < 2; i++) CHECK_EQUAL(pthread_create(&threads[i], NULL, interrupter, NULL), 0);
+  for (int i = 0; i < 20000; i++) {
+    waot_store *store = waot_store_new();
+    __atomic_store_n(&newest_id, waot_store_id(store), __ATOMIC_RELAXED);
+    waot_store_set_deadline(store, i % 2 ? 1 : 0);
+    waot_store_delete(store);
+  }
+  __atomic_store_n(&done, true, __ATOMIC_RELAXED);
+  for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+}
+
+static int poll_word(void *word) { return __atomic_load_n((int *)word, __ATOMIC_RELAXED); }
+static void *set_later(void *word) {
+  usleep(5000);
+  __atomic_store_n((int *)word, 1, __ATOMIC_RELAXED);
+  return NULL;
+}
+static void test_poll(void) {
+  struct guest g;
+  guest_init(&g, host_nothing, NULL);
+  int ending = 0;
+  CHECK_EQUAL(waot_thread_set_poll(poll_word, &ending), 0);
+  guest_expect(&g, "guest_count", 5000000, INT64_MAX, WAOT_STATUS_OK, 5000001);
+  pthread_t thread;
+  CHECK_EQUAL(pthread_create(&thread, NULL, set_later, &ending), 0);
+  expect_interrupted(&g, "guest_spin");
+  CHECK_EQUAL(waot_store_interrupts(g.store), WAOT_INTERRUPT_ENDING);
+  pthread_join(thread, NULL);
+  CHECK_EQUAL(waot_thread_set_poll(NULL, NULL), 0);
+  guest_free(&g);
+}
+
+/* Exhaustion overrides an interrupt, and says how late it was seen. */
+static void test_overshoot(void) {
+  struct guest g;
+  guest_init(&g, host_nothing, NULL);
+  CHECK_EQUAL(waot_store_overshoot(g.store), 0);
+  guest_expect(&g, "guest_count", 1000, 900, WAOT_STATUS_OUT_OF_FUEL, 900);
+  CHECK_EQUAL(waot_store_overshoot(g.store), 101);
+  guest_expect(&g, "guest_increment", 1, 3, WAOT_STATUS_OK, 3);
+  CHECK_EQUAL(waot_store_overshoot(g.store), 101); /* of the last that ended so */
+  guest_expect(&g, "guest_spin", 0, 5, WAOT_STATUS_OUT_OF_FUEL, 5);
+  CHECK(waot_store_overshoot(g.store) > 0);
+  waot_store_set_fuel(g.store, 5);
+  waot_store_charge(g.store, 12);
+  int64_t value = 0;
+  CHECK_EQUAL(guest_call(&g, "guest_empty", &value), WAOT_STATUS_OUT_OF_FUEL);
+  CHECK_EQUAL(waot_store_overshoot(g.store), 7);
+  waot_store_interrupt(g.store);
+  waot_store_set_fuel(g.store, 0);
+  waot_store_charge(g.store, 1);
+  CHECK_EQUAL(guest_call(&g, "guest_empty", &value), WAOT_STATUS_OUT_OF_FUEL);
+  guest_free(&g);
+}
+
+int main(int argc, char **argv) {
+  static const struct test_case cases[] = {
+    { "deadlines", test_deadline },
+    { "nested deadlines", test_nested_deadlines },
+    { "interrupting by identity", test_by_id },
+    { "interrupting dying stores", test_dying_stores },
+    { "an ending thread", test_poll },
+    { "overshoot", test_overshoot },
+  };
+  return run_cases(argc, argv, cases, sizeof cases / sizeof cases[0]);
+}
