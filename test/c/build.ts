@@ -1,6 +1,6 @@
 /** Builds the runtime and the C and C++ programs of this folder, for this machine or another, plainly or with sanitizers. Needs no Node addon. */
 import { execFile, spawnSync } from 'node:child_process';
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -35,6 +35,24 @@ export interface Toolchain {
 }
 
 export const NATIVE: Toolchain = { cc: 'gcc', cxx: 'g++', arch: 'x64' };
+
+/** The runtime under AddressSanitizer and UndefinedBehaviorSanitizer. The first report ends the program. */
+export const SANITIZED: Toolchain = {
+  ...NATIVE,
+  // -O1 for readable reports. Warnings that only the instrumented code provokes are no errors.
+  runtimeFlags: ['-O1', '-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined', '-Wno-error'],
+  testFlags: ['-fsanitize=address', '-Wno-error'],
+  linkFlags: ['-fsanitize=address,undefined'],
+};
+/** Faults and signal stacks are the runtime's; and the landing leaves frames without their epilogues, which a shadow of returned-from frames would not survive. */
+export const ASAN_OPTIONS = [
+  'handle_segv=0', 'handle_sigbus=0', 'handle_sigill=0', 'allow_user_segv_handler=1', 'use_sigaltstack=0', 'detect_stack_use_after_return=0', 'exitcode=99',
+].join(':');
+
+/** Whether gcc has its sanitizers' libraries: without them it still compiles, and prints a bare file name for a library that it does not find. */
+export function hasSanitizers(): boolean {
+  return ['libasan.so', 'libubsan.so'].every((name) => existsSync(spawnSync('gcc', [`-print-file-name=${name}`], { encoding: 'utf8' }).stdout?.trim() ?? ''));
+}
 
 /** Of these tools, those that are not installed, with the Debian packages that have them: a sentence, or undefined. */
 export function missingTools(needed: readonly (readonly [tool: string, debianPackage: string])[]): string | undefined {

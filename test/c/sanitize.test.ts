@@ -2,33 +2,19 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { NATIVE, PROGRAMS, type Toolchain, buildPrograms, missingTools, runtimeSources } from './build.js';
+import { ASAN_OPTIONS, PROGRAMS, SANITIZED, buildPrograms, hasSanitizers, missingTools, runtimeSources } from './build.js';
 
 const TIMEOUT_MS = 120_000;
-const SANITIZED: Toolchain = {
-  ...NATIVE,
-  // -O1 for readable reports. Warnings that only the instrumented code provokes are no errors.
-  runtimeFlags: ['-O1', '-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined', '-Wno-error'],
-  testFlags: ['-fsanitize=address', '-Wno-error'],
-  linkFlags: ['-fsanitize=address,undefined'],
-};
 /** Programs in which something is left behind on purpose: by threads and child processes that end in the middle of a host function. */
 const LEAVES_MEMORY = ['exception_test', 'foreign_test'];
 
-/** The faults and the signal stacks are the runtime's; and the landing leaves frames without their epilogues, which a shadow of returned-from frames would not survive. */
-const ASAN_OPTIONS = [
-  'handle_segv=0', 'handle_sigbus=0', 'handle_sigill=0', 'allow_user_segv_handler=1', 'use_sigaltstack=0', 'detect_stack_use_after_return=0', 'abort_on_error=0', 'exitcode=99',
-].join(':');
-
 const missing = missingTools([['gcc', 'g++'], ['g++', 'g++'], ['clang-22', 'clang-22'], ['ld.lld-22', 'lld-22']]);
-/** gcc without its sanitizers' libraries still compiles; it prints a bare file name for a library that it does not find. */
-const hasSanitizers = ['libasan.so', 'libubsan.so'].every((name) => existsSync(spawnSync('gcc', [`-print-file-name=${name}`], { encoding: 'utf8' }).stdout?.trim() ?? ''));
 let directory = '';
 
-if (missing || !hasSanitizers) {
+if (missing || !hasSanitizers()) {
   console.log(`skipped: the sanitizer tests need ${missing ?? "gcc's libasan and libubsan"}`);
 } else {
   test.before(async () => {
