@@ -1,0 +1,189 @@
+/** The command line as data: every option of every command, how it is parsed, what its help says. Nothing here acts. */
+import yargs, { type Argv } from 'yargs';
+import { CompileError } from '../diagnostics.js';
+import { nearestName } from '../options.js';
+
+/** One option. `value` names the argument in the help; an option without one is a switch. */
+export interface OptionRow {
+  readonly name: string;
+  readonly alias?: string;
+  readonly value?: string;
+  /** May be given several times. */
+  readonly many?: boolean;
+  readonly help: string;
+}
+
+const BUILD_FLAGS: readonly OptionRow[] = [
+  { name: 'O', value: 'LEVEL', help: 'Optimisation level, 0 to 3; default 2. E.g. -O3' },
+  { name: 'g', help: 'Debug information for gdb and perf (lines are wasm offsets). E.g. build -g prog.wasm' },
+  { name: 'cost-table', value: 'FILE', help: 'Prices of operators as JSON: operator name -> cost. E.g. --cost-table prices.json' },
+  { name: 'nan', value: 'MODE', help: 'native (default), or canonical: NaN bits that depend on no machine. E.g. --nan canonical' },
+  { name: 'cpu', value: 'CPU', help: 'x86-64 level: v2, v3 (default), v4, or native. E.g. --cpu native' },
+];
+
+const COMMON_FLAGS: readonly OptionRow[] = [
+  { name: 'verbose', alias: 'v', help: 'Say more about what is done. E.g. -v' },
+  { name: 'quiet', alias: 'q', help: 'Say nothing but errors. E.g. --quiet' },
+];
+
+const HELP_FLAG: OptionRow = { name: 'help', alias: 'h', help: 'Show this help. E.g. wasm-aot run --help' };
+
+/** A command: its synopsis, one-line purpose, options, and the examples that end its help. */
+export interface CommandRow {
+  readonly name: 'build' | 'run' | 'inspect';
+  readonly synopsis: string;
+  readonly help: string;
+  readonly options: readonly OptionRow[];
+  /** Whether options end at the first operand, what follows being the guest's. */
+  readonly guestArguments?: boolean;
+  readonly examples: readonly (readonly [command: string, effect: string])[];
+}
+
+export const COMMANDS: readonly CommandRow[] = [
+  {
+    name: 'build', synopsis: 'build FILE.wasm [-o FILE.so] [options]', help: 'Compile a module into a native, metered shared object',
+    options: [
+      { name: 'o', alias: 'output', value: 'FILE', help: 'Where to write; - is standard output. Default: the input with .so. E.g. -o prog.so' },
+      ...BUILD_FLAGS,
+      { name: 'fuel', alias: 'fuel-mode', value: 'MODE', help: 'Metering: outband (default), sync, or none. E.g. --fuel sync' },
+      { name: 'emit', value: 'KIND', help: 'Stop early and write ir, bc, asm or obj. E.g. --emit=asm' },
+      { name: 'json', help: 'Report as JSON on standard output. E.g. build --json prog.wasm' },
+      ...COMMON_FLAGS, HELP_FLAG,
+    ],
+    examples: [
+      ['wasm-aot build prog.wasm -o prog.so', 'optimised, metered out of band'],
+      ['wasm-aot build -O3 --cpu native prog.wasm', 'for this machine; writes prog.so'],
+      ['wasm-aot build --emit=asm -o - prog.wasm | less', 'read the assembly'],
+    ],
+  },
+  {
+    name: 'run', synopsis: 'run [options] FILE.so|FILE.wasm [--] [ARGUMENTS...]', help: 'Run a WASI command, or call an export',
+    guestArguments: true,
+    options: [
+      { name: 'fuel', value: 'N', help: 'Fuel limit; without it there is none. E.g. --fuel 1000000' },
+      { name: 'invoke', value: 'NAME', help: 'Call this export with the arguments, print its results. E.g. --invoke add lib.so 1 2' },
+      { name: 'dir', value: 'HOST[::GUEST]', many: true, help: 'Give the guest a folder, under its own name or another. E.g. --dir data::/data' },
+      { name: 'env', value: 'NAME[=VALUE]', many: true, help: 'Set an environment variable, or pass ours on. E.g. --env LANG=C' },
+      ...BUILD_FLAGS,
+      { name: 'fuel-mode', value: 'MODE', help: 'For a .wasm: outband (default), sync, or none. E.g. --fuel-mode sync' },
+      { name: 'no-cache', help: 'For a .wasm: compile anew and keep nothing. E.g. run --no-cache prog.wasm' },
+      ...COMMON_FLAGS, HELP_FLAG,
+    ],
+    examples: [
+      ['wasm-aot run prog.so -- --flag input.txt', "arguments after the file are the guest's"],
+      ['wasm-aot run --fuel 1000000 --dir . prog.wasm', 'compile (cached), run, stop when the fuel is gone'],
+      ['wasm-aot run --invoke add lib.so 1 2', 'call an export'],
+    ],
+  },
+  {
+    name: 'inspect', synopsis: 'inspect FILE.so [--json]', help: 'Show what an artifact is: target, imports, exports, cost table, hashes',
+    options: [{ name: 'json', help: 'The whole manifest as JSON. E.g. inspect --json prog.so' }, HELP_FLAG],
+    examples: [['wasm-aot inspect prog.so', 'works for artifacts of other machines too']],
+  },
+];
+
+/** Parsed options: switches are `true`, values strings (arrays for repeatable options), under the option's main name. */
+export interface ParsedArguments {
+  readonly options: Readonly<Record<string, string | readonly string[] | true | undefined>>;
+  /** The operands; for a command with guest arguments, the file and then the guest's arguments, without the `--` between. */
+  readonly operands: readonly string[];
+}
+
+/** The complaint for a wrong command line. */
+export function usageError(message: string, note?: string): CompileError {
+  return new CompileError({ kind: 'usage', message, note });
+}
+
+const dashed = (name: string): string => (name.length === 1 ? `-${name}` : `--${name}`);
+
+/** Parses the arguments after the command's name. @throws {CompileError} of kind `usage`, naming the nearest known option. */
+export function parseArguments(command: CommandRow, args: readonly string[]): ParsedArguments {
+  const cut = command.guestArguments ? indexOfFile(command, args) : args.length;
+  const guest = args.slice(cut + 1);
+  if (guest[0] === '--') guest.shift();
+  // `-O3` is one option with its value, as for clang, not a group of single letters.
+  const own = args.slice(0, cut).map((arg) => arg.replace(/^-O(?=[^=])/, '-O='));
+  const parsed = configure(yargs([]), command).help(false).version(false).exitProcess(false)
+    .fail((message, error) => { throw explainFailure(command, message ?? error.message); }).parseSync(own) as Record<string, unknown>;
+  const known = command.options.flatMap((row) => (row.alias ? [row.name, row.alias] : [row.name]));
+  const options: Record<string, string | string[] | true | undefined> = {};
+  for (const [name, value] of Object.entries(parsed)) {
+    if (name === '_' || name === '$0' || name === '--' || value === undefined || value === false) continue;
+    if (!known.includes(name)) throw usageError(`unknown option ${dashed(name)}`, `did you mean ${dashed(nearestName(name, known))}?`);
+    const row = command.options.find((r) => r.name === name);
+    if (row) options[name] = checkValue(row, value);
+  }
+  const operands = [...(parsed._ as unknown[]), ...((parsed['--'] as unknown[]) ?? [])].map(String);
+  return { options, operands: command.guestArguments && cut < args.length ? [...operands, args[cut], ...guest] : operands };
+}
+
+/** The one complaint that yargs has of its own here: an option at the end that lacks its value. */
+function explainFailure(command: CommandRow, message: string): CompileError {
+  const name = /^Not enough arguments following: (\S+)$/.exec(message)?.[1];
+  const row = command.options.find((r) => r.name === name || r.alias === name);
+  return row ? usageError(`${dashed(row.name)} needs a value`, row.help) : usageError(message);
+}
+
+function checkValue(row: OptionRow, value: unknown): string | string[] | true {
+  if (!row.value) return true;
+  const values = (Array.isArray(value) ? value : [value]).map(String);
+  if (values.length > 1 && !row.many) throw usageError(`${dashed(row.name)} is given more than once`);
+  if (values.some((v) => v === '')) throw usageError(`${dashed(row.name)} needs a value`, row.help);
+  return row.many ? values : values[0];
+}
+
+/** Index of the first operand: options before it are ours, what follows is the guest's. */
+function indexOfFile(command: CommandRow, args: readonly string[]): number {
+  for (let i = 0; i < args.length; i++) {
+    if (args[i] === '--') return i + 1;
+    if (!args[i].startsWith('-') || args[i] === '-') return i;
+    const name = args[i].replace(/^--?/, '');
+    const row = command.options.find((r) => r.name === name || r.alias === name);
+    if (row?.value) i++;
+  }
+  return args.length;
+}
+
+function configure(parser: Argv, command: CommandRow): Argv {
+  parser.parserConfiguration({
+    'camel-case-expansion': false, 'boolean-negation': false, 'parse-numbers': false, 'parse-positional-numbers': false, 'dot-notation': false,
+    'strip-aliased': true, 'greedy-arrays': false, 'populate--': true, 'short-option-groups': true,
+  });
+  for (const row of command.options) {
+    parser.option(row.name, {
+      alias: row.alias, describe: row.help, type: row.value ? 'string' : 'boolean', requiresArg: row.value !== undefined, default: undefined,
+    });
+  }
+  return parser;
+}
+
+const width = (): number => Math.min(process.stdout.columns ?? 100, 120);
+const helpLabel = (row: OptionRow): string =>
+  [row.alias, row.name].filter((n): n is string => n !== undefined).sort((a, b) => a.length - b.length).map(dashed).join(', ') + (row.value ? ` ${row.value}` : '');
+
+/** Lines of two columns, the second wrapped to the terminal. */
+function columns(rows: readonly (readonly [string, string])[]): string {
+  const left = Math.max(...rows.map(([a]) => a.length)) + 4;
+  const room = Math.max(width() - left, 30);
+  return rows.map(([a, b]) => {
+    const lines = [''];
+    for (const word of b.split(' ')) {
+      const last = lines[lines.length - 1];
+      if (last && last.length + word.length + 1 > room) lines.push(word);
+      else lines[lines.length - 1] = last ? `${last} ${word}` : word;
+    }
+    return `  ${a.padEnd(left - 2)}${lines.join(`\n${' '.repeat(left)}`)}`;
+  }).join('\n');
+}
+
+/** The help of one command, or of the program: one screen, ending in examples. */
+export function helpText(command?: CommandRow): string {
+  if (command) {
+    return `${command.help}.\n\nUsage: wasm-aot ${command.synopsis}\n\nOptions:\n${columns(command.options.map((row) => [helpLabel(row), row.help] as const))}\n\n`
+      + `Examples:\n${columns(command.examples)}\n`;
+  }
+  return 'wasm-aot compiles WebAssembly ahead of time into native code that is metered, and runs it.\n\n'
+    + `Usage:\n${columns(COMMANDS.map((row) => [`wasm-aot ${row.synopsis}`, row.help] as const))}\n\n`
+    + `Options:\n${columns([['--help, COMMAND --help', 'Show help, of a command with all its options. E.g. wasm-aot run --help'], ['--version', 'Show versions. E.g. wasm-aot --version']])}\n\n`
+    + `Examples:\n${columns(COMMANDS.flatMap((row) => row.examples.slice(0, row.name === 'run' ? 3 : 1)))}\n`;
+}
