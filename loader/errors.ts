@@ -21,19 +21,33 @@ export class OutOfFuel extends WebAssembly.RuntimeError {
   readonly consumed: bigint;
   /** The limit that was reached. */
   readonly limit: bigint;
-  constructor(consumed: bigint, limit: bigint) {
+  /** How far past the limit the code had run when that was seen; `instance.fuel.overshoot` says how far that can be. Not part of `consumed`. */
+  readonly overshoot: bigint;
+  constructor(consumed: bigint, limit: bigint, overshoot = 0n) {
     super(`out of fuel: ${consumed} of ${limit} consumed`);
     this.name = 'OutOfFuel';
     this.consumed = consumed;
     this.limit = limit;
+    this.overshoot = overshoot;
   }
 }
 
-/** `Store.interrupt()` stopped the code. The store stays interrupted until `clearInterrupt()`. */
+/** Why wasm was interrupted: `request`, by `store.interrupt()` or an interrupt handle; `timeout`; `signal`, an AbortSignal; `ending`, the thread is being ended. */
+export type InterruptReason = 'request' | 'timeout' | 'signal' | 'ending';
+
+const INTERRUPT_WORDS: Readonly<Record<InterruptReason, string>> = {
+  request: 'interrupted', timeout: 'interrupted: the time is up', signal: 'interrupted: aborted', ending: 'interrupted: the thread is being ended',
+};
+
+/** The code was stopped from outside. Its instance stays usable once the reason is gone: after `store.clearInterrupt()`, or outside the `within` whose limit it was. */
 export class Interrupted extends WebAssembly.RuntimeError {
-  constructor() {
-    super('interrupted');
+  readonly reason: InterruptReason;
+  /** @param options `cause`: the reason of the AbortSignal. */
+  constructor(reason: InterruptReason, options?: ErrorOptions) {
+    super(INTERRUPT_WORDS[reason]);
     this.name = 'Interrupted';
+    this.reason = reason;
+    if (options && 'cause' in options) Object.defineProperty(this, 'cause', { value: options.cause, writable: true, configurable: true });
   }
 }
 

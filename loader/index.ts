@@ -20,11 +20,13 @@ import type { Manifest } from './manifest.js';
 import { native, type NativeExtern } from './native.js';
 import { type ExternKindName, type ExternType, externType, kindName } from './values.js';
 
-export { ArtifactError, type ArtifactErrorKind, Interrupted, LinkError, OutOfFuel, Trap, type TrapCode } from './errors.js';
+export { ArtifactError, type ArtifactErrorKind, Interrupted, type InterruptReason, LinkError, OutOfFuel, Trap, type TrapCode } from './errors.js';
 export { Global, type GlobalDescriptor } from './global.js';
 export type { Imports } from './imports.js';
 export { type Exports, Instance, type InstanceOptions } from './instance.js';
+export { type CallLimits, interrupt } from './interrupt.js';
 export type { Manifest } from './manifest.js';
+export { configure, type RuntimeOptions } from './signals.js';
 export { type Fuel, Store, type StoreOptions } from './store.js';
 export { Table, type TableDescriptor, type TableElement } from './table.js';
 export type { ExternKindName, ExternType, ValueType } from './values.js';
@@ -91,8 +93,7 @@ function toPath(path: unknown): string {
 }
 
 /**
- * Ends a worker as `worker.terminate()` does, also while wasm runs in it: `terminate()` alone waits for ever for wasm that does not return.
- * (The end of the process needs no help where the main thread has loaded an artifact too: it interrupts all workers by itself.)
+ * Ends a worker as `worker.terminate()` does, which also ends wasm that never returns, but only from within compiled code: this one interrupts it at every boundary as well.
  * @returns The exit code of the worker.
  */
 export function terminate(worker: Worker): Promise<number> {

@@ -2,11 +2,12 @@
 import { FuelMode } from '../runtime-c/abi.js';
 import type { OpenArtifact } from './artifact.js';
 import { type Imports, resolveImports } from './imports.js';
+import type { CallLimits } from './interrupt.js';
 import { native } from './native.js';
 import { type Fuel, keepAlive, refuseUnknownOptions, Store, toFuel, UNLIMITED } from './store.js';
 
-/** Options of an instantiation. */
-export interface InstanceOptions {
+/** Options of an instantiation. `timeoutMs` and `signal` limit the instantiation itself, with its start function; later calls have `instance.within`. */
+export interface InstanceOptions extends CallLimits {
   /** The fuel limit, 0 .. 2^63-1; also covers the start function. Default: unlimited. Not together with `store`, whose fuel is its own. */
   readonly fuel?: bigint | number;
   /** The store to live in. Default: a new one. */
@@ -48,16 +49,20 @@ export class Instance {
   constructor(module: object, imports?: Imports, options: InstanceOptions = {}) {
     const artifact = typeof module === 'object' && module !== null ? artifacts.get(module) : undefined;
     if (!artifact) throw new TypeError('the first argument of Instance must be a Module of wasm-aot');
-    refuseUnknownOptions(options, ['fuel', 'store'], 'an instantiation');
+    refuseUnknownOptions(options, ['fuel', 'store', 'timeoutMs', 'signal'], 'an instantiation');
     this.store = chooseStore(artifact, options);
     // Code and types of the artifact are in use for as long as the store is.
     keepAlive(this.store, artifact.handle);
     const resolved = resolveImports(artifact, imports, this.store);
     const handle = native().instantiate(this.store, artifact.handle, resolved);
-    const values = native().start(this.store, handle, artifact.handle);
+    const values = this.store.within({ timeoutMs: options.timeoutMs, signal: options.signal }, () => native().start(this.store, handle, artifact.handle));
     const exports: Record<string, unknown> = Object.create(null);
     artifact.exports.forEach(({ name }, i) => { exports[name] = values[i]; });
     this.exports = Object.freeze(exports);
+  }
+  /** As `instance.store.within`: calls `body` under a time limit or an AbortSignal. */
+  within<T>(limits: CallLimits, body: () => T): T {
+    return this.store.within(limits, body);
   }
   /** The fuel of the instance's store. */
   get fuel(): Fuel {

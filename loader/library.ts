@@ -32,7 +32,10 @@ interface Functions {
 
 function openWithFfi(): Library {
   // ffi-napi is CommonJS, and takes about 20 ms to load: not before somebody asks.
-  const ffi = createRequire(import.meta.url)('ffi-napi') as { Library(path: string, functions: Record<string, [string, string[]]>): Functions };
+  const require = createRequire(import.meta.url);
+  const ffi = require('ffi-napi') as { Library(path: string, functions: Record<string, [string, string[]]>): Functions };
+  // Node unloads an addon when the only worker that used it ends, and ffi-napi leaves callbacks in the worker's event loop: they would run code that is gone.
+  for (const file of Object.keys(require.cache)) if (file.endsWith('.node') && /[\\/](ffi|ref)-napi[\\/]/.test(file)) native().keepLoaded(file);
   const functions = ffi.Library(join(nativeDirectory(), 'libwasm_aot.so'), {
     waot_version: ['string', []],
     waot_abi_version: ['uint32', []],

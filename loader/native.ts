@@ -33,14 +33,19 @@ export interface NativeArtifact {
 }
 
 /** What `storeFuel` reads and `storeFuelSet` does. */
-export const FuelRead = { consumed: 0, limit: 1, remaining: 2 } as const;
+export const FuelRead = { consumed: 0, limit: 1, remaining: 2, overshoot: 3 } as const;
 export const FuelWrite = { set: 0, add: 1, charge: 2 } as const;
+
+/** Why a store is interrupted: WAOT_INTERRUPT_* of wasm_aot.h. */
+export const InterruptBit = { request: 1, timeout: 2, signal: 4, ending: 8 } as const;
 
 /** The addon's functions. The store comes first everywhere, which also keeps it from being collected during the call. */
 export interface Native {
   readonly version: string;
   readonly abiVersion: number;
   setup(hooks: Hooks, threadId: number): void;
+  /** Keeps an addon that is loaded from being unloaded when the worker that loaded it ends. */
+  keepLoaded(path: string): boolean;
   /** Frees externref handles that no store can reach, when no wasm is on the stack. */
   collect(): void;
   /** Native stores and externref handles alive in this thread. */
@@ -52,7 +57,18 @@ export interface Native {
   storeFuelSet(store: object, what: number, n: bigint): boolean;
   /** Interrupts, for good, the stores of one thread, or of all but this one. */
   interruptThreads(threadId: number | undefined): void;
-  storeInterrupt(store: object, on: boolean): void;
+  /** Adds to, or takes from, why a store is interrupted: a set of `InterruptBit`. */
+  storeInterrupt(store: object, why: number, on: boolean): void;
+  storeInterrupts(store: object): number;
+  /** The deadline so far, which `ns` replaces if given: in ns of process.hrtime, 0n for none. */
+  storeDeadline(store: object, ns?: bigint): bigint;
+  storeId(store: object): bigint;
+  /** Whether that store, of any thread, still lives. */
+  interruptById(id: bigint, why: number): boolean;
+  /** 0 for the default. */
+  configure(tickUs: number, tickSignal: number): void;
+  /** Puts our signal handlers first. The tick signal if somebody has put a handler over ours since the last time, else 0. */
+  handlersCheck(): number;
   instantiate(store: object, artifact: Handle, imports: readonly unknown[]): Handle;
   start(store: object, instance: Handle, artifact: Handle): unknown[];
   memoryNew(store: object, memory: WebAssembly.Memory, max: number | undefined): Handle;
@@ -82,6 +98,9 @@ export interface Hooks {
   wrapTable(store: object, handle: Handle, valtype: number): object;
   wrapGlobal(store: object, handle: Handle, valtype: number, mutable: boolean): object;
 }
+
+/** The signals that wasm raises by its traps. */
+const FAULT_SIGNALS: ReadonlySet<unknown> = new Set(['SIGSEGV', 'SIGBUS', 'SIGILL']);
 
 const hooks: Partial<Hooks> = {};
 let loaded: Native | undefined;
@@ -127,6 +146,8 @@ export function native(): Native {
   addon.setup(hooks as Hooks, threadId);
   // The process ends when its workers have, and wasm in them does not hear that they should.
   if (isMainThread) process.on('exit', () => addon.interruptThreads(undefined));
+  // process.on('SIGSEGV') puts libuv's handler over ours; Node's own listener, which does that, was registered before this one. Workers cannot listen to signals.
+  if (isMainThread) for (const event of ['newListener', 'removeListener']) process.on(event, (name) => { if (FAULT_SIGNALS.has(name)) addon.handlersCheck(); });
   loaded = addon;
   return addon;
 }

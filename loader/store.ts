@@ -1,7 +1,9 @@
 /** Stores: the unit of isolation, of fuel, and of lifetime. */
 import { STATUS, type StatusName } from '../runtime-c/abi.js';
-import { Interrupted, nativeError, OutOfFuel, Trap, type TrapCode } from './errors.js';
-import { FuelRead, FuelWrite, native, provideHooks } from './native.js';
+import { nativeError, OutOfFuel, Trap, type TrapCode } from './errors.js';
+import { type CallLimits, interrupted, within } from './interrupt.js';
+import { FuelRead, FuelWrite, InterruptBit, native, provideHooks } from './native.js';
+import { reportSignalClash } from './signals.js';
 import type { AnyFunction } from './values.js';
 
 /** The limit of a store without one: 2^63-1. */
@@ -42,6 +44,13 @@ export class Fuel {
   /** `limit - consumed`. */
   get remaining(): bigint {
     return native().storeFuel(this.#store, FuelRead.remaining);
+  }
+  /**
+   * How far past the limit the last call that ended with OutOfFuel had run when that was seen; 0n before any has. It is not part of `consumed`, and depends on timing: at most what the
+   * code charges in one period of the checker (1 ms by default) and the delivery of a signal, or one bulk operator.
+   */
+  get overshoot(): bigint {
+    return native().storeFuel(this.#store, FuelRead.overshoot);
   }
   /** Raises the limit by `n`, to 2^63-1 at most. Host functions may do so while wasm waits for them. */
   add(n: bigint | number): void {
@@ -85,6 +94,7 @@ export class Store {
     refuseUnknownOptions(options, ['fuel'], 'a store');
     const limit = options.fuel === undefined ? undefined : toFuel(options.fuel);
     native().storeNew(this, this.#values);
+    reportSignalClash();
     this.#fuel = new Fuel(this);
     if (limit !== undefined) this.#fuel.set(limit);
   }
@@ -94,11 +104,27 @@ export class Store {
   }
   /** Makes calls into the store end with `Interrupted`: at once, or when a host function returns to wasm. Stays in force until `clearInterrupt()`. */
   interrupt(): void {
-    native().storeInterrupt(this, true);
+    native().storeInterrupt(this, InterruptBit.request, true);
   }
-  /** Lets the store run again. */
+  /** Takes back `interrupt()`, by whatever thread it was asked for. */
   clearInterrupt(): void {
-    native().storeInterrupt(this, false);
+    native().storeInterrupt(this, InterruptBit.request, false);
+  }
+  /** Names this store to `interrupt(handle)`, which any thread of the process may call: post it to a worker. It does not keep the store alive, and is never reused. */
+  get interruptHandle(): bigint {
+    return native().storeId(this);
+  }
+  /**
+   * Calls `body`, and ends what it runs of this store with `Interrupted` when the time is up or the signal aborts; without a cost for the code that runs. Limits of nested calls
+   * all hold.
+   *
+   *     store.within({ timeoutMs: 50 }, () => instance.exports.parse(ptr, len));
+   *
+   * @param limits `timeoutMs` from now on; `signal`, which host functions or other code on this thread may abort (AbortSignal.timeout() cannot: its timer waits for wasm to return).
+   * @returns What `body` returns. @throws {TypeError} when that is a promise: the limits end with the call. @throws What `body` throws.
+   */
+  within<T>(limits: CallLimits, body: () => T): T {
+    return within(this, limits, body);
   }
   /** Whether a value is a store, whatever its prototype says. */
   static isStore(value: unknown): value is Store {
@@ -147,8 +173,8 @@ function failure(status: number, store: Store | undefined): Error {
   if (row === undefined) return new Error(`wasm-aot: a call ended with unknown status ${status}`);
   switch (row.name) {
     case 'ok': case 'host_error': return new Error(`wasm-aot: a call ended with status ${status} (${row.message})`);
-    case 'out_of_fuel': return new OutOfFuel(store?.fuel.consumed ?? 0n, store?.fuel.limit ?? 0n);
-    case 'interrupted': return new Interrupted();
+    case 'out_of_fuel': return new OutOfFuel(store?.fuel.consumed ?? 0n, store?.fuel.limit ?? 0n, store?.fuel.overshoot ?? 0n);
+    case 'interrupted': return interrupted(store);
     default: return new Trap(row.name as TrapCode, row.message);
   }
 }

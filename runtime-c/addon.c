@@ -1,4 +1,9 @@
 /* addon.c - the Node-API addon: its table of functions, and what it keeps for each environment (main thread or worker). */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <dlfcn.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +53,16 @@ static napi_value setup(napi_env env, napi_callback_info info) {
   return addon_undefined(env);
 }
 
+/* keepLoaded(path): keeps an addon that is loaded from being unloaded when the worker that loaded it ends; false when it is not loaded */
+static napi_value keep_loaded(napi_env env, napi_callback_info info) {
+  napi_value argv[1], result = NULL;
+  char path[PATH_MAX];
+  size_t length = 0;
+  if (!addon_args(env, info, 1, argv) || napi_get_value_string_utf8(env, argv[0], path, sizeof path, &length) != napi_ok) return addon_type_error(env, "not a path");
+  napi_get_boolean(env, dlopen(path, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE) != NULL, &result);
+  return result;
+}
+
 /* collect(): frees unreachable externref handles now, if no wasm is below on the stack; for tests */
 static napi_value collect(napi_env env, napi_callback_info info) {
   (void)info;
@@ -60,6 +75,7 @@ static void finalize_env(napi_env env, void *data, void *hint) {
   (void)env;
   (void)hint;
   addon_env *e = data;
+  if (e->watched) addon_unwatch_ending();
   addon_threads_remove(e);
   addon_store_free_all(e);
   for (int i = 0; i < HOOK_COUNT; i++) {
@@ -75,6 +91,7 @@ static void finalize_env(napi_env env, void *data, void *hint) {
 
 static const napi_property_descriptor functions[] = {
   FUNCTION("setup", setup),
+  FUNCTION("keepLoaded", keep_loaded),
   FUNCTION("collect", collect),
   FUNCTION("stats", addon_store_stats),
   FUNCTION("artifactVerify", addon_artifact_verify),
@@ -83,7 +100,13 @@ static const napi_property_descriptor functions[] = {
   FUNCTION("storeFuel", addon_store_fuel),
   FUNCTION("storeFuelSet", addon_store_fuel_set),
   FUNCTION("storeInterrupt", addon_store_interrupt),
+  FUNCTION("storeInterrupts", addon_store_interrupts),
+  FUNCTION("storeDeadline", addon_store_deadline),
+  FUNCTION("storeId", addon_store_id),
+  FUNCTION("interruptById", addon_interrupt_by_id),
   FUNCTION("interruptThreads", addon_interrupt_threads),
+  FUNCTION("configure", addon_configure),
+  FUNCTION("handlersCheck", addon_handlers_check),
   FUNCTION("instantiate", addon_instantiate),
   FUNCTION("start", addon_start),
   FUNCTION("memoryNew", addon_memory_new),

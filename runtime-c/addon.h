@@ -103,6 +103,7 @@ struct addon_env {
   addon_store *first;   /* under the lock of addon_threads.c, which another thread may hold while it reads the list */
   addon_env *next_env;  /* in the list of addon_threads.c */
   uint32_t thread_id;   /* Node's threadId */
+  bool watched;         /* addon_watch_ending() was called */
   bool ending;          /* the thread is being ended: new stores are born interrupted */
   size_t store_count, sweep_at;
   uint32_t next_id;
@@ -127,7 +128,6 @@ bool addon_object_bind(addon_object *o, napi_value js);            /* remembers 
 napi_value addon_store_new(napi_env env, napi_callback_info info);
 napi_value addon_store_fuel(napi_env env, napi_callback_info info);
 napi_value addon_store_fuel_set(napi_env env, napi_callback_info info);
-napi_value addon_store_interrupt(napi_env env, napi_callback_info info);
 napi_value addon_store_stats(napi_env env, napi_callback_info info);
 void addon_store_free_all(addon_env *e);
 
@@ -173,6 +173,17 @@ void addon_threads_remove(addon_env *e);
 void addon_threads_lock(void);
 void addon_threads_unlock(void);
 napi_value addon_interrupt_threads(napi_env env, napi_callback_info info);
+
+/* --- addon_interrupt.c: stopping wasm from outside ----------------------------------------------------------------------- */
+napi_value addon_store_interrupt(napi_env env, napi_callback_info info);
+napi_value addon_store_interrupts(napi_env env, napi_callback_info info);
+napi_value addon_store_deadline(napi_env env, napi_callback_info info);
+napi_value addon_store_id(napi_env env, napi_callback_info info);
+napi_value addon_interrupt_by_id(napi_env env, napi_callback_info info);
+napi_value addon_configure(napi_env env, napi_callback_info info);
+napi_value addon_handlers_check(napi_env env, napi_callback_info info);
+void addon_watch_ending(addon_env *e); /* wasm on this thread ends when the environment does; after waot_init */
+void addon_unwatch_ending(void);
 
 /* --- addon.c --------------------------------------------------------------------------------------------------------------- */
 /* Reads exactly `count` arguments (undefined where missing). */

@@ -126,7 +126,10 @@ napi_value addon_artifact_open(napi_env env, napi_callback_info info) {
   if (path == NULL) return NULL;
   waot_artifact *artifact = waot_artifact_open(path, &error);
   free(path);
-  if (artifact == NULL) return addon_throw_error(addon_env_of(env), &error);
+  addon_env *e = addon_env_of(env);
+  if (artifact == NULL) return addon_throw_error(e, &error);
+  if (!e->watched) addon_watch_ending(e);
+  e->watched = true;
   addon_artifact *a = calloc(1, sizeof *a);
   if (a != NULL) *a = (addon_artifact){ARTIFACT_KIND, artifact};
   if (a == NULL || napi_create_external(env, a, finalize_artifact, NULL, &handle) != napi_ok) {

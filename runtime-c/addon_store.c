@@ -214,7 +214,7 @@ napi_value addon_store_new(napi_env env, napi_callback_info info) {
   s->next = e->first;
   if (s->next != NULL) s->next->prev = s;
   e->first = s;
-  if (e->ending) waot_store_interrupt(s->store);
+  if (e->ending) waot_store_interrupt_for(s->store, WAOT_INTERRUPT_ENDING);
   addon_threads_unlock();
   e->store_count++;
   int64_t now;
@@ -222,7 +222,7 @@ napi_value addon_store_new(napi_env env, napi_callback_info info) {
   return addon_undefined(env);
 }
 
-/* storeFuel(store, what: 0 consumed, 1 limit, 2 remaining): bigint */
+/* storeFuel(store, what: 0 consumed, 1 limit, 2 remaining, 3 overshoot): bigint */
 napi_value addon_store_fuel(napi_env env, napi_callback_info info) {
   napi_value argv[2], result = NULL;
   uint32_t what = 0;
@@ -230,7 +230,8 @@ napi_value addon_store_fuel(napi_env env, napi_callback_info info) {
   addon_store *s = addon_store_of(addon_env_of(env), argv[0]);
   if (s == NULL) return NULL;
   napi_get_value_uint32(env, argv[1], &what);
-  int64_t n = what == 0 ? waot_store_consumed(s->store) : what == 1 ? waot_store_limit(s->store) : waot_store_remaining(s->store);
+  int64_t (*const reads[])(const waot_store *) = {waot_store_consumed, waot_store_limit, waot_store_remaining, waot_store_overshoot};
+  int64_t n = what < sizeof reads / sizeof *reads ? reads[what](s->store) : 0;
   napi_create_bigint_int64(env, n, &result);
   return result;
 }
@@ -249,19 +250,6 @@ napi_value addon_store_fuel_set(napi_env env, napi_callback_info info) {
   int rc = what == 0 ? waot_store_set_fuel(s->store, n) : what == 1 ? waot_store_add_fuel(s->store, n) : waot_store_charge(s->store, n);
   napi_get_boolean(env, rc == 0, &result);
   return result;
-}
-
-/* storeInterrupt(store, on: boolean) */
-napi_value addon_store_interrupt(napi_env env, napi_callback_info info) {
-  napi_value argv[2];
-  bool on = true;
-  if (!addon_args(env, info, 2, argv)) return NULL;
-  addon_store *s = addon_store_of(addon_env_of(env), argv[0]);
-  if (s == NULL) return NULL;
-  napi_get_value_bool(env, argv[1], &on);
-  if (on) waot_store_interrupt(s->store);
-  else waot_store_clear_interrupt(s->store);
-  return addon_undefined(env);
 }
 
 /* stats(): { stores, handles } of this environment, for tests of the lifetimes */

@@ -40,7 +40,7 @@ napi_value addon_interrupt_threads(napi_env env, napi_callback_info info) {
   for (addon_env *e = environments; e != NULL; e = e->next_env) {
     if (e == self || (one && e->thread_id != id)) continue;
     e->ending = true;
-    for (addon_store *s = e->first; s != NULL; s = s->next) waot_store_interrupt(s->store);
+    for (addon_store *s = e->first; s != NULL; s = s->next) waot_store_interrupt_for(s->store, WAOT_INTERRUPT_ENDING);
   }
   addon_threads_unlock();
   return addon_undefined(env);
