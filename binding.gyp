@@ -5,7 +5,7 @@
 {
   'variables': {
     # The empty string where LLVM 22 is not installed.
-    'llvm_config%': '<!(node scripts/native.mjs --llvm-config)',
+    'llvm_config%': '<!(node .ci/native.mjs --llvm-config)',
   },
   'target_defaults': {
     'cflags!': ['-O3', '-Wno-unused-parameter'],
@@ -20,7 +20,7 @@
       'type': 'shared_library',
       'product_prefix': 'lib', # gives libwasm_aot.so, as file name and soname
       'product_dir': '<(PRODUCT_DIR)',
-      'sources': ['<!@(node scripts/native.mjs --sources runtime-c "^(?!addon).*[.][cS]$")'],
+      'sources': ['<!@(node .ci/native.mjs --sources runtime-c "^(?!addon).*[.][cS]$")'],
       'include_dirs': ['runtime-c', 'runtime-c/include'],
       # Unwinding goes through runtime frames; the tick handler reads its thread-local record, which must not be allocated on first use.
       'cflags': ['-fexceptions', '-fasynchronous-unwind-tables', '-ftls-model=initial-exec', '-pthread'],
@@ -31,7 +31,7 @@
     {
       'target_name': 'addon',
       'dependencies': ['wasm_aot'],
-      'sources': ['<!@(node scripts/native.mjs --sources runtime-c "^addon.*[.]c$")'],
+      'sources': ['<!@(node .ci/native.mjs --sources runtime-c "^addon.*[.]c$")'],
       'include_dirs': ['runtime-c', 'runtime-c/include'],
       # An addon that only a worker loaded is unloaded when the worker ends; its code may still be on a stack.
       'ldflags': ['-Wl,-z,nodelete', "-Wl,-rpath,'$$ORIGIN'"],
@@ -42,7 +42,7 @@
       'targets': [
         {
           'target_name': 'codegen',
-          'sources': ['<!@(node scripts/native.mjs --sources compiler/llvm/codegen "[.]cc?$")'],
+          'sources': ['<!@(node .ci/native.mjs --sources compiler/llvm/codegen "[.]cc?$")'],
           'cflags': ['-isystem', '<!(<(llvm_config) --includedir)', '-pthread'],
           # LLVM is built without RTTI; its headers want these.
           'cflags_cc!': ['-std=gnu++17', '-std=gnu++20', '-frtti', '-fexceptions'],

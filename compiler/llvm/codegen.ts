@@ -49,7 +49,7 @@ function load(): Addon {
     throw new CompileError({
       kind: 'unavailable',
       message: 'the LLVM 22 code generator is not built on this machine',
-      note: `on Debian: sudo apt-get install llvm-22-dev lld-22, then npm rebuild wasm-aot (or, in a clone, node scripts/native.mjs); ${reason}`,
+      note: `on Debian: sudo apt-get install llvm-22-dev lld-22, then npm rebuild wasm-aot (or, in a clone, node .ci/native.mjs); ${reason}`,
     });
   }
 }

@@ -24,7 +24,7 @@ const LEVELS: readonly { name: string; options: BuildOptions }[] = [
 /** One object serves as every externref, so that it compares equal. */
 const SOME_OBJECT = { some: 'object' };
 
-function valueOf(type: ValType, random: Random): unknown {
+function someValue(type: ValType, random: Random): unknown {
   const small = [0, 1, -1, 2, 7, 255, 65535, 65536, 0x7fffffff, -0x80000000];
   switch (type) {
     case 'i32': return random.below(2) ? small[random.below(small.length)] : random.next() | 0;
@@ -67,7 +67,7 @@ function importOf(module: WasmModule, desc: WasmModule['imports'][number]['desc'
       };
     }
     case 'global': {
-      const value = valueOf(desc.type.type, random);
+      const value = someValue(desc.type.type, random);
       const descriptor = { value: desc.type.type === 'funcref' ? 'anyfunc' : desc.type.type, mutable: desc.type.mutable } as WebAssembly.GlobalDescriptor;
       return ours ? new Global({ value: desc.type.type as 'i32', mutable: desc.type.mutable }, value as number) : new WebAssembly.Global(descriptor, value as number);
     }
@@ -132,7 +132,7 @@ function runAll(module: WasmModule, names: readonly string[], seed: number, inst
   for (const name of names) {
     const index = (module.exports.find((e) => e.name === name) as { index: number }).index;
     const random = new Random(seed ^ index);
-    const args = module.types[module.funcs[index]].params.map((type) => valueOf(type, random));
+    const args = module.types[module.funcs[index]].params.map((type) => someValue(type, random));
     const before = engine.consumed();
     log.length = 0;
     const { exports } = engine;

@@ -54,14 +54,20 @@ function runScript(file: SpecFile, scratch: string, artifacts: string): Promise<
     let result: ScriptResult | undefined;
     const timer = setTimeout(() => child.kill('SIGKILL'), SCRIPT_TIMEOUT);
     child.on('message', (message) => { result = message as ScriptResult; });
-    child.on('exit', (code, signal) => {
+    // The last message can arrive after the exit; the channel's end comes after both.
+    let end: { code: number | null; signal: NodeJS.Signals | null } | undefined;
+    const finish = (): void => {
+      if (!end || child.connected) return;
+      const { code, signal } = end;
       clearTimeout(timer);
       if (result && code === 0) return resolve(result);
       const line = Number(readFileSync(place, 'utf8')) || 0;
       const death = { line, message: `the process ended with ${signal ?? `exit code ${code}`} (limit ${SCRIPT_TIMEOUT / 1000} s); the rest of the script counts as failed` };
       const known = result ?? { passed: 0, failures: [] };
       resolve({ passed: 0, failures: [...known.failures, ...Array.from({ length: total - known.failures.length }, () => death)] });
-    });
+    };
+    child.on('exit', (code, signal) => { end = { code, signal }; finish(); });
+    child.on('disconnect', finish);
   });
 }
 

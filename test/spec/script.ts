@@ -70,7 +70,10 @@ class Script {
   /** The host value that stands for an externref with this number. */
   private externref = (number: string): object => {
     let value = this.externrefs.get(number);
-    if (!value) this.externrefs.set(number, value = { externref: number });
+    if (!value) {
+      value = { externref: number };
+      this.externrefs.set(number, value);
+    }
     return value;
   };
 

@@ -4,8 +4,9 @@
  * `--llvm-config` and `--sources DIR PATTERN` answer questions of binding.gyp instead.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -47,17 +48,21 @@ export function buildNative() {
   if (!llvm) console.log('wasm-aot: no LLVM 22 here: artifacts can be loaded and run, but not compiled (to compile: apt-get install llvm-22-dev lld-22)');
   const nodeDir = process.env.npm_config_nodedir ? undefined : findNodeDir();
   const args = ['configure', 'build', '--silent', ...(nodeDir ? [`--nodedir=${nodeDir}`] : [])];
-  const run = spawnSync(process.execPath, [findNodeGyp(), ...args], { cwd: ROOT, stdio: 'inherit', env: { ...process.env, MAKEFLAGS: process.env.MAKEFLAGS ?? '-j2' } });
+  const run = spawnSync(process.execPath, [findNodeGyp(), ...args], { cwd: ROOT, stdio: 'inherit', env: { ...process.env, MAKEFLAGS: process.env.MAKEFLAGS ?? `-j${availableParallelism()}` } });
   if (run.status !== 0) console.error('wasm-aot: the native build failed; it needs gcc, make and python3 (apt-get install g++ make python3)');
   return run.status ?? 1;
 }
 
-const [question, directory, pattern] = process.argv.slice(2);
-if (question === '--llvm-config') {
-  console.log(findLlvmConfig() ?? '');
-} else if (question === '--sources') {
-  const names = readdirSync(join(ROOT, directory)).filter((name) => new RegExp(pattern).test(name));
-  console.log(names.sort().map((name) => `${directory}/${name}`).join('\n'));
-} else if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  process.exitCode = buildNative();
+/** Answers a question of binding.gyp, or builds; unless setup.mjs, which has a step of its own for this, runs npm. */
+function main(question, directory, pattern) {
+  if (question === '--llvm-config') {
+    console.log(findLlvmConfig() ?? '');
+  } else if (question === '--sources') {
+    const names = readdirSync(join(ROOT, directory)).filter((name) => new RegExp(pattern).test(name));
+    console.log(names.sort().map((name) => `${directory}/${name}`).join('\n'));
+  } else if (process.env.WASM_AOT_SKIP_NATIVE !== '1') {
+    process.exitCode = buildNative();
+  }
 }
+
+if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) main(...process.argv.slice(2));

@@ -1,0 +1,118 @@
+/**
+ * Everything that a clone needs before it can run or test: Debian packages, npm packages, the native code, the compiled TypeScript. Each step runs only when it is
+ * out of date, so that a second run costs next to nothing. Uses nothing but Node: it runs before anything is installed.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { findNodeDir } from './native.mjs';
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+/** sysexits(3) EX_UNAVAILABLE. */
+const UNAVAILABLE = 69;
+
+/** Debian packages, and what each is for. */
+const PACKAGES = {
+  'g++': 'compiling the addons', make: 'compiling the addons', cmake: 'compiling llvm-bindings', python3: 'node-gyp',
+  'llvm-14-dev': 'llvm-bindings', 'zlib1g-dev': 'llvm-bindings', 'llvm-22-dev': 'the code generator', 'lld-22': 'linking artifacts',
+  'clang-22': 'the C programs of the tests', 'wasi-libc': 'the C programs of the tests', 'libclang-rt-22-dev-wasm32': 'the C programs of the tests',
+};
+
+const say = (text) => console.log(`wasm-aot: ${text}`);
+
+function run(command, args, options = {}) {
+  const started = Date.now();
+  const { status, error } = spawnSync(command, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'], ...options });
+  if (status !== 0) {
+    console.error(`wasm-aot: ${[command, ...args].join(' ')} failed${error ? `: ${error.message}` : ''}`);
+    process.exit(status || 1);
+  }
+  say(`done in ${Math.round((Date.now() - started) / 1000)} s`);
+}
+
+function missingPackages() {
+  const names = Object.keys(PACKAGES);
+  const query = spawnSync('dpkg-query', ['-W', '-f=${Package} ${db:Status-Status}\n', ...names], { encoding: 'utf8' });
+  if (query.error) {
+    say(`this is not Debian; it needs what these Debian packages hold: ${names.join(' ')}`);
+    return [];
+  }
+  const installed = new Set(query.stdout.split('\n').filter((line) => line.endsWith(' installed')).map((line) => line.split(' ')[0]));
+  return names.filter((name) => !installed.has(name));
+}
+
+function installPackages() {
+  const missing = missingPackages();
+  if (missing.length === 0) return;
+  say('these Debian packages are missing:');
+  for (const name of missing) say(`  ${name.padEnd(28)} ${PACKAGES[name]}`);
+  if (process.getuid?.() !== 0) {
+    console.error(`wasm-aot: install them and try again:\n\n    sudo apt-get update && sudo apt-get install -y ${missing.join(' ')}\n`);
+    process.exit(UNAVAILABLE);
+  }
+  say('installing them with apt-get');
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  run('apt-get', ['update', '-q'], { env });
+  run('apt-get', ['install', '-y', '-q', '--no-install-recommends', ...missing], { env });
+}
+
+/** The newest modification time below some paths, in milliseconds; 0 when there is nothing. */
+function newest(paths, wanted) {
+  let latest = 0;
+  for (const path of paths) {
+    const found = statSync(join(ROOT, path), { throwIfNoEntry: false });
+    if (!found) continue;
+    if (!found.isDirectory()) {
+      if (wanted.test(path)) latest = Math.max(latest, found.mtimeMs);
+      continue;
+    }
+    latest = Math.max(latest, newest(readdirSync(join(ROOT, path)).filter((name) => name !== 'node_modules').map((name) => join(path, name)), wanted));
+  }
+  return latest;
+}
+
+/**
+ * Does a step if a source is newer than its last run, or an output is missing. The stamp lies with the outputs, so that whoever deletes them deletes it too, and its
+ * time is that of the step's beginning: what is edited meanwhile counts as newer.
+ */
+function step({ stamp, sources, wanted, outputs, work }) {
+  const path = join(ROOT, stamp);
+  const done = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  if (done > newest(sources, wanted) && outputs.every((output) => existsSync(join(ROOT, output)))) return;
+  const started = new Date();
+  work();
+  writeFileSync(path, '');
+  utimesSync(path, started, started);
+}
+
+/** What npm must know: the headers of this Node, which some packages would otherwise download; our own install script is left to the next step, with a message of its own. */
+function npmEnvironment() {
+  const nodeDir = process.env.npm_config_nodedir ?? findNodeDir();
+  return { ...process.env, WASM_AOT_SKIP_NATIVE: '1', ...(nodeDir && { npm_config_nodedir: nodeDir }) };
+}
+
+installPackages();
+step({
+  stamp: 'node_modules/.wasm-aot-npm', sources: ['package-lock.json'], wanted: /./,
+  outputs: ['node_modules/llvm-bindings/build/Release/llvm-bindings.node', 'node_modules/typescript'],
+  work: () => {
+    say('installing npm packages; llvm-bindings is compiled, which takes about two minutes');
+    // All kinds of dependency, whatever NODE_ENV or a user's .npmrc says.
+    const args = ['install', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--foreground-scripts'];
+    run('npm', args, { env: npmEnvironment() });
+  },
+});
+step({
+  stamp: 'build/.wasm-aot-native', sources: ['binding.gyp', '.ci/native.mjs', 'runtime-c', 'compiler/llvm/codegen'], wanted: /(\.(c|cc|h|S|mjs)|binding\.gyp)$/,
+  outputs: ['build/Release/addon.node', 'build/Release/codegen.node', 'build/Release/libwasm_aot.so'],
+  work: () => run(process.execPath, ['.ci/native.mjs']),
+});
+step({
+  stamp: 'dist/.wasm-aot-tsc', sources: ['tsconfig.json', 'compiler', 'loader', 'runtime-c', 'examples', 'test'], wanted: /(\.ts|tsconfig\.json)$/,
+  outputs: ['dist/compiler/cli.js', 'dist/test/run.js'],
+  work: () => {
+    say('compiling TypeScript');
+    run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json']);
+  },
+});
