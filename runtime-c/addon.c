@@ -134,6 +134,7 @@ NAPI_MODULE_INIT() {
     return addon_type_error(env, "cannot set up the addon");
   }
   addon_threads_add(e);
+  addon_ask_v8_first();
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
   napi_create_string_utf8(env, waot_version(), NAPI_AUTO_LENGTH, &version);
   napi_set_named_property(env, exports, "version", version);

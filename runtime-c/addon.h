@@ -184,6 +184,7 @@ napi_value addon_configure(napi_env env, napi_callback_info info);
 napi_value addon_handlers_check(napi_env env, napi_callback_info info);
 void addon_watch_ending(addon_env *e); /* wasm on this thread ends when the environment does; after waot_init */
 void addon_unwatch_ending(void);
+void addon_ask_v8_first(void);
 
 /* --- addon.c --------------------------------------------------------------------------------------------------------------- */
 /* Reads exactly `count` arguments (undefined where missing). */

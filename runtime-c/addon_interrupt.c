@@ -1,4 +1,9 @@
 /* addon_interrupt.c - stopping wasm from outside: flags, deadlines, identities of stores, the end of the environment; and the signals that all of it rests on. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <dlfcn.h>
+
 #include "addon.h"
 
 /* storeInterrupt(store, why: set of WAOT_INTERRUPT_*, on: boolean) */
@@ -91,6 +96,19 @@ static int is_ending(void *data) {
   bool pending = true;
   if (napi_is_exception_pending(env, &pending) != napi_ok || pending) return 0;
   return napi_has_own_property(env, NULL, NULL, NULL) != napi_invalid_arg;
+}
+
+/*
+ * V8 finds the traps of its own WebAssembly by SIGSEGV too, and loses them when a program calls process.on('SIGSEGV'): libuv's handler only makes a note, and the fault happens
+ * again for ever. Ours is there in any case, so it asks V8 first (v8::TryHandleWebAssemblyTrapPosix, by its C++ name).
+ */
+#define V8_TRY_HANDLE "_ZN2v829TryHandleWebAssemblyTrapPosixEiP9siginfo_tPv"
+static bool (*v8_try_handle)(int signal, void *info, void *context);
+static int v8_filter(int signal, void *info, void *context) { return v8_try_handle(signal, info, context); }
+
+void addon_ask_v8_first(void) {
+  v8_try_handle = (bool (*)(int, void *, void *))dlsym(RTLD_DEFAULT, V8_TRY_HANDLE);
+  if (v8_try_handle != NULL) waot_set_fault_filter(v8_filter); /* else as Node does it by itself */
 }
 
 void addon_watch_ending(addon_env *e) { waot_thread_set_poll(is_ending, e); }

@@ -32,6 +32,7 @@ struct owned {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of changes; handlers take none */
 static struct owned signals[SIGNALS];
+static int (*fault_filter)(int, void *, void *);
 static int clash; /* the tick signal, when somebody put a handler over ours */
 
 /* The chain that this thread is in: a handler of others that calls ours with the same context, from deeper in the stack, asks for the next older one. */
@@ -130,6 +131,8 @@ void waot_handlers_check(void) {
   }
 }
 
+void waot_set_fault_filter(int (*filter)(int signal, void *info, void *context)) { __atomic_store_n(&fault_filter, filter, __ATOMIC_SEQ_CST); }
+
 int waot_signal_clash(void) { return __atomic_exchange_n(&clash, 0, __ATOMIC_RELAXED); }
 
 void waot_signals_fork_child(void) { pthread_mutex_init(&lock, NULL); }
@@ -156,6 +159,8 @@ static uint32_t turn(void *context, uintptr_t frame) {
 void waot_signal_pass_on(int signal, siginfo_t *info, void *context, bool ignore_default) {
   struct owned *own = find(signal);
   if (!own) return;
+  int (*filter)(int, void *, void *) = __atomic_load_n(&fault_filter, __ATOMIC_SEQ_CST);
+  if (signal == SIGSEGV && filter && filter(signal, info, context)) return;
   uint32_t depth = turn(context, (uintptr_t)__builtin_frame_address(0));
   uint64_t order = __atomic_load_n(&own->order, __ATOMIC_SEQ_CST);
   uint64_t index = depth < ACTIONS ? order >> (NIBBLE * depth) & 15 : 0;

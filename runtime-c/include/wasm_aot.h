@@ -83,6 +83,9 @@ WAOT_API int waot_init(const waot_config *config, waot_error *error);
 /* Puts the runtime's signal handlers back over those that somebody has installed since; they get what is not the runtime's from then on. The checker does so once a period
  * while wasm runs; call it after installing handlers for SIGSEGV, SIGBUS or SIGILL to spare them the faults of wasm in between. */
 WAOT_API void waot_handlers_check(void);
+/* A function that is asked about each SIGSEGV that is not the runtime's before any other handler is, whoever has put theirs over that of its owner: it returns non-zero when it has dealt with
+ * the fault. For hosts with another engine in the process; it runs in the signal handler. NULL: none. */
+WAOT_API void waot_set_fault_filter(int (*filter)(int signal, void *info, void *context));
 /* The number of the tick signal when somebody has installed a handler for it since the last question (both work, but the program should choose another tick_signal); else 0. */
 WAOT_API int waot_signal_clash(void);
 /* "wasm-aot runtime 0.1.0, ABI 1" */

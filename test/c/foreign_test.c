@@ -275,6 +275,24 @@ static void run_chaining_to_default(void) {
   *(volatile char *)16 = 1;
 }
 
+/* Another engine in the process is asked before whoever put their handler over its own. */
+static int repairing_filter(int signal, void *info, void *context) {
+  (void)context;
+  if (signal != SIGSEGV || ((siginfo_t *)info)->si_addr != fault_page) return 0;
+  mprotect(fault_page, 4096, PROT_READ | PROT_WRITE);
+  return 1;
+}
+static void run_fault_filter(void) {
+  before_runtime(on_noted, 0);
+  waot_set_fault_filter(repairing_filter);
+  expect_own_traps();
+  *fault_page = 1;
+  CHECK_EQUAL(faults, 0);
+  CHECK_EQUAL(raise(SIGSEGV), 0);
+  CHECK_EQUAL(faults, 1);
+  waot_set_fault_filter(NULL);
+}
+
 /* More actions than can be remembered: the last stays, and only then does wasm lose its traps; never an answer that is wrong. */
 static void run_flags_galore(void) {
   static const int flags[] = { 0, SA_RESTART, SA_NODEFER, SA_ONSTACK, SA_RESTART | SA_NODEFER, SA_RESTART | SA_ONSTACK };
@@ -420,6 +438,7 @@ EXIT_CASE(replaced)
 EXIT_CASE(replaced_and_reset)
 EXIT_CASE(chaining)
 KILLED_CASE(chaining_to_default, SIGSEGV)
+EXIT_CASE(fault_filter)
 EXIT_CASE(flags_galore)
 EXIT_CASE(busy_signal_later)
 EXIT_CASE(environment)
@@ -442,6 +461,7 @@ int main(int argc, char **argv) {
     { "our handlers are replaced, then reset", test_replaced_and_reset },
     { "a later handler that calls ours", test_chaining },
     { "a later handler that calls ours: a fault in C", test_chaining_to_default },
+    { "another engine's faults", test_fault_filter },
     { "our handlers are replaced again and again", test_flags_galore },
     { "the tick signal is taken later", test_busy_signal_later },
     { "settings by environment variables", test_environment },

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { isMainThread, Worker } from 'node:worker_threads';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { interrupt, Interrupted, type InterruptReason, load, OutOfFuel, Store } from '../../loader/index.js';
+import { Interrupted, type InterruptReason, interrupt, load, OutOfFuel, Store } from '../../loader/index.js';
 import { closeCompiler, compile } from '../loader/wat.js';
 
 assert.ok(isMainThread);
