@@ -99,7 +99,7 @@ step({
   work: () => {
     say('installing npm packages; llvm-bindings is compiled, which takes about two minutes');
     // All kinds of dependency, whatever NODE_ENV or a user's .npmrc says.
-    const args = ['install', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--foreground-scripts'];
+    const args = ['install', '--no-save', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--foreground-scripts'];
     run('npm', args, { env: npmEnvironment() });
   },
 });
