@@ -74,8 +74,9 @@ function runScript(file: SpecFile, scratch: string, artifacts: string): Promise<
 function printScript(group: string, file: SpecFile, result: ScriptResult, all: boolean): void {
   const failed = result.failures.length;
   console.log(`${failed ? 'FAIL' : 'ok  '} ${group}/${file.name}: ${result.passed} passed${failed ? `, ${failed} failed` : ''}`);
-  for (const failure of result.failures.slice(0, all ? undefined : SHOWN)) console.log(`       line ${failure.line}: ${failure.message}`);
-  if (failed > SHOWN && !all) console.log(`       ... ${failed - SHOWN} more (--all shows them)`);
+  const lines = [...new Set(result.failures.map((failure) => `line ${failure.line}: ${failure.message}`))];
+  for (const line of lines.slice(0, all ? undefined : SHOWN)) console.log(`       ${line}`);
+  if (lines.length > SHOWN && !all) console.log(`       ... ${lines.length - SHOWN} more (--all shows them)`);
 }
 
 /** Runs a group and prints a line per script. */
