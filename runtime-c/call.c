@@ -1,22 +1,21 @@
 /* call.c - the way from C into wasm and back: waot_call, what an exception does to an activation, and the table of builtins. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include "internal.h"
+#include "machine.h"
 #include "thread.h"
 
 #include <unwind.h>
-#include <xmmintrin.h>
 
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
-/* The bits of MXCSR that change what arithmetic does: rounding, flush-to-zero, denormals-are-zero, exception masks; and their state in which wasm is defined. */
-#define MXCSR_CONTROL 0xffc0u
-#define MXCSR_DEFAULT 0x1f80u
-
-static void restore_mxcsr(const unsigned *saved) { _mm_setcsr(*saved); }
+static void restore_fp_control(const machine_fp_control *saved) { machine_fp_set(*saved); }
 
 /* For callers with a floating-point environment of their own (-ffast-math start-up code, fesetround, feenableexcept): wasm runs in the default one. */
-static __attribute__((noinline)) int enter_with_default_mxcsr(struct waot_thread *thread, struct waot_limits *limits, const waot_func *func, waot_value *args) {
-  __attribute__((cleanup(restore_mxcsr))) unsigned saved = _mm_getcsr(); /* also when an exception passes */
-  _mm_setcsr(MXCSR_DEFAULT);
+static __attribute__((noinline)) int enter_with_default_fp(struct waot_thread *thread, struct waot_limits *limits, const waot_func *func, waot_value *args) {
+  __attribute__((cleanup(restore_fp_control))) machine_fp_control saved = machine_fp_get(); /* also when an exception passes */
+  machine_fp_set(MACHINE_FP_DEFAULT);
   return waot_enter(thread, limits, func, args);
 }
 
@@ -29,9 +28,7 @@ static __attribute__((noinline)) int call_host(const waot_func *func, waot_value
 /* The fuel law: exhaustion overrides whatever else ended the call, and the consumed fuel is then the limit. */
 static int finish(waot_store *store, int status) {
   struct waot_limits *limits = &store->limits;
-  if (UNLIKELY(status != WAOT_STATUS_OK) && __builtin_cpu_supports("avx")) {
-    __asm__ volatile("vzeroupper"); /* compiled code was left in the middle: dirty upper halves would slow down the host's SSE code */
-  }
+  if (UNLIKELY(status != WAOT_STATUS_OK)) machine_fp_clean();
   if (UNLIKELY(limits->fuel > 0)) {
     store->overshoot = limits->fuel;
     limits->fuel = 0;
@@ -53,7 +50,7 @@ int waot_call(waot_store *store, const waot_func *func, waot_value *args) {
   uintptr_t here = (uintptr_t)__builtin_frame_address(0);
   if (UNLIKELY(here - thread->entry_limit >= thread->stack_high - thread->entry_limit)) return WAOT_STATUS_CALL_STACK_EXHAUSTED;
   if (UNLIKELY(!func->enter)) return finish(store, call_host(func, args));
-  if (UNLIKELY((_mm_getcsr() & MXCSR_CONTROL) != MXCSR_DEFAULT)) return finish(store, enter_with_default_mxcsr(&thread->head, limits, func, args));
+  if (UNLIKELY((machine_fp_get() & MACHINE_FP_MASK) != MACHINE_FP_DEFAULT)) return finish(store, enter_with_default_fp(&thread->head, limits, func, args));
   return finish(store, waot_enter(&thread->head, limits, func, args));
 }
 

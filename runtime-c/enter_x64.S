@@ -9,6 +9,8 @@
  */
 #include "abi.h"
 
+#if defined(__x86_64__)
+
 /* Stack of waot_enter while wasm runs; addresses grow upwards:
  *
  *     ENTER_CFA        caller's stack
@@ -325,4 +327,6 @@ builtin table_copy
 builtin table_init
 builtin elem_drop
 
-  .section .note.GNU-stack, "", @progbits
+#endif /* __x86_64__ */
+
+  .section .note.GNU-stack, "", %progbits

@@ -2,6 +2,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "machine.h"
 #include "thread.h"
 
 #include <signal.h>
@@ -25,8 +26,8 @@
 #define SIGNAL_STACK_ROOM (UINT64_C(64) << 10)
 /* A signal stack that was there before is kept if it has this much beyond the frame: what our own handlers need, with a margin. */
 #define SIGNAL_STACK_LEAST (UINT64_C(8) << 10)
-/* A stack access of compiled code is at most this far below the stack pointer (the red zone of the System V ABI is 128 bytes; a push or a call writes 8) ... */
-#define BELOW_SP 256
+/* A stack access of compiled code is at most this far below the stack pointer ... */
+#define BELOW_SP MACHINE_BELOW_SP
 /* ... and this far above it when it is the first to touch its page: prologues probe at least every 4,096 bytes. Twice that, as the last probe may lie above sp. */
 #define ABOVE_SP 8192
 
@@ -154,7 +155,7 @@ static void unblock_signals(void) {
   if (waot_tick_signal) sigaddset(&set, waot_tick_signal);
   sigaddset(&set, SIGSEGV);
   sigaddset(&set, SIGBUS);
-  sigaddset(&set, SIGILL);
+  sigaddset(&set, MACHINE_TRAP_SIGNAL);
   pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 

@@ -9,12 +9,12 @@
 #define _GNU_SOURCE
 #endif
 #include "code_map.h"
+#include "machine.h"
 #include "signals.h"
 #include "thread.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 int waot_tick_signal;
@@ -22,15 +22,12 @@ int waot_tick_signal;
 static pid_t own_pid;
 
 /* The signals that compiled code can raise. */
-static const int fault_signals[] = { SIGSEGV, SIGBUS, SIGILL };
+static const int fault_signals[] = { SIGSEGV, SIGBUS, MACHINE_TRAP_SIGNAL };
 #define FAULT_SIGNALS (sizeof fault_signals / sizeof fault_signals[0])
 
 /* Sends the interrupted compiled code to the landing of the newest activation. The fuel register stays as it is. */
 static void redirect(ucontext_t *context, const struct waot_thread *thread, int status) {
-  greg_t *regs = context->uc_mcontext.gregs;
-  regs[REG_RIP] = (greg_t)(uintptr_t)waot_landing;
-  regs[REG_RSP] = (greg_t)(uintptr_t)thread->top;
-  regs[REG_RAX] = status;
+  machine_redirect(context, waot_landing, thread->top, status);
 }
 
 /* Whether the host wants the thread to leave wasm for good. In compiled code only, where the thread is in the middle of nothing else. */
@@ -49,28 +46,25 @@ static void on_tick(int signal, siginfo_t *info, void *context_ptr) {
     return;
   }
   ucontext_t *context = context_ptr;
-  greg_t *regs = context->uc_mcontext.gregs;
   /* Elsewhere - trampolines, builtins, memcpy - the fuel register may hold anything. The next tick, or the next boundary, will see it. */
-  if (thread->top && waot_code_contains((void *)regs[REG_RIP])) {
+  if (thread->top && waot_code_contains((void *)machine_pc(context))) {
     struct waot_limits *limits = ((const struct waot_activation *)thread->top)->limits;
     if (is_ending(thread)) __atomic_fetch_or(&limits->interrupt, WAOT_INTERRUPT_ENDING, __ATOMIC_RELAXED);
-    if (regs[REG_RBP] > 0) redirect(context, thread, WAOT_STATUS_OUT_OF_FUEL);
+    if (machine_fuel(context) > 0) redirect(context, thread, WAOT_STATUS_OUT_OF_FUEL);
     else if (__atomic_load_n(&limits->interrupt, __ATOMIC_RELAXED)) redirect(context, thread, WAOT_STATUS_INTERRUPTED);
   }
   __atomic_store_n(&thread->tick_pending, 0, __ATOMIC_SEQ_CST);
   errno = saved_errno;
 }
 
-/* The operand of llvm.ubsantrap(status) as LLVM encodes it for x86-64: `ud1l status(%eax), %eax`, that is 67 0f b9 40 status. 0 if pc points to anything else. */
-static int decode_ubsantrap(const uint8_t *pc) {
-  enum { LENGTH = 5 };
-  if (!waot_code_contains(pc + LENGTH - 1)) return 0;
-  if (pc[0] != 0x67 || pc[1] != 0x0f || pc[2] != 0xb9 || pc[3] != 0x40) return 0;
-  switch (pc[4]) {
+/* The status that the llvm.ubsantrap at pc names; 0 if there is another instruction, or no such status. */
+static int decode_trap(const uint8_t *pc) {
+  int operand = machine_trap_operand(pc);
+  switch (operand) {
 #define CASE(code, name, message) case code:
     WAOT_STATUS_TABLE(CASE)
 #undef CASE
-      return pc[4];
+      return operand;
     default: return 0;
   }
 }
@@ -78,16 +72,15 @@ static int decode_ubsantrap(const uint8_t *pc) {
 /* The status with which a fault ends the activation, or 0 when it isn't ours. */
 static int classify(int signal, const siginfo_t *info, const ucontext_t *context) {
   const struct waot_thread *thread = waot_thread_current;
-  const greg_t *regs = context->uc_mcontext.gregs;
-  const uint8_t *pc = (const uint8_t *)regs[REG_RIP];
+  const uint8_t *pc = (const uint8_t *)machine_pc(context);
   if (!thread || !thread->top || !waot_code_contains(pc)) return 0;
-  if (signal == SIGILL) return info->si_code == ILL_ILLOPN || info->si_code == ILL_ILLOPC ? decode_ubsantrap(pc) : 0;
+  if (signal == MACHINE_TRAP_SIGNAL) return machine_is_trap_code(info->si_code) ? decode_trap(pc) : 0;
   /* Only these codes come with the address; kill(2) and the like can hit compiled code too. */
   bool has_address = signal == SIGSEGV ? info->si_code == SEGV_MAPERR || info->si_code == SEGV_ACCERR : info->si_code == BUS_ADRERR;
   if (!has_address) return 0;
   if (waot_guard_contains(info->si_addr)) return WAOT_STATUS_OUT_OF_BOUNDS_MEMORY_ACCESS;
   const struct waot_thread_record *record = (const struct waot_thread_record *)thread;
-  return waot_thread_overflowed(record, (uintptr_t)info->si_addr, (uintptr_t)regs[REG_RSP]) ? WAOT_STATUS_CALL_STACK_EXHAUSTED : 0;
+  return waot_thread_overflowed(record, (uintptr_t)info->si_addr, machine_sp(context)) ? WAOT_STATUS_CALL_STACK_EXHAUSTED : 0;
 }
 
 static void on_fault(int signal, siginfo_t *info, void *context) {
