@@ -16,7 +16,7 @@ import { openCompiler } from '../../compiler/index.js';
 import { drawChart } from './chart.js';
 import { closeEngines, openEngines } from './engines.js';
 import { allKernels, chooseKernels, type Kernel, SOURCE_DIR } from './kernels.js';
-import { measureAll, type MeasureOptions, prepareAll } from './measure.js';
+import { type MeasureOptions, measureAll, prepareAll } from './measure.js';
 import { findRegressions, formatMarkdown, parseResults, type Results, summarize } from './report.js';
 import { CLANG, findTool } from './toolchain.js';
 

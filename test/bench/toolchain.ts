@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { constants, existsSync } from 'node:fs';
 import { access, mkdir } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
@@ -43,15 +43,17 @@ export async function compileNativeDriver(source: string, output: string): Promi
   await runTool(CLANG, ['-O2', '-std=gnu17', '-Wall', '-Wextra', '-Werror', source, '-o', output, '-ldl']);
 }
 
-/** Where Debian's wabt puts the runtime of wasm2c. */
-const WASM2C_RUNTIME = ['/usr/share/wabt/wasm2c', '/usr/local/share/wabt/wasm2c'];
-
-/** wasm to C by wasm2c and on to a shared object with `run` in it. */
+/**
+ * wasm to C by wasm2c and on to a shared object with `run` in it; `shim` is the C that calls what wasm2c generates.
+ * @throws {Error} when wasm2c's runtime is not where wabt installs it, relative to the program.
+ */
 export async function compileWasm2c(wasm2c: string, shim: string, wasm: string, workDir: string, output: string): Promise<void> {
-  const runtime = WASM2C_RUNTIME.find((dir) => existsSync(join(dir, 'wasm-rt-impl.c')));
-  if (!runtime) throw new Error(`wasm2c is installed, but its runtime is in none of ${WASM2C_RUNTIME.join(', ')}`);
+  const prefix = join(dirname(wasm2c), '..');
+  const runtime = join(prefix, 'share/wabt/wasm2c');
+  if (!existsSync(join(runtime, 'wasm-rt-impl.c'))) throw new Error(`${wasm2c} is installed, but its runtime is not in ${runtime}`);
   await mkdir(workDir, { recursive: true });
   const generated = join(workDir, 'guest.c');
   await runTool(wasm2c, ['-n', 'guest', wasm, '-o', generated]);
-  await runTool(CLANG, ['-O3', ...NATIVE, '-w', '-shared', '-fPIC', '-fvisibility=hidden', '-I', runtime, '-I', workDir, generated, shim, join(runtime, 'wasm-rt-impl.c'), '-o', output, '-lm']);
+  const include = ['-I', runtime, '-I', join(prefix, 'include'), '-I', workDir];
+  await runTool(CLANG, ['-O3', ...NATIVE, '-w', '-shared', '-fPIC', '-fvisibility=hidden', ...include, generated, shim, join(runtime, 'wasm-rt-impl.c'), '-o', output, '-lm']);
 }

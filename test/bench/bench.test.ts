@@ -1,0 +1,109 @@
+/** The benchmark works: two kernels through all engines that are here, with equal results (which the harness itself checks), and results of the right shape. Nothing is said of times. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { FUEL_GLOBAL, INITIAL_FUEL, injectBlockMetering } from './inject.js';
+import { allKernels } from './kernels.js';
+import { findRegressions, type Results } from './report.js';
+import { estimateRatios, representative } from './statistics.js';
+import { CLANG, compileWasm, findTool } from './toolchain.js';
+
+const program = fileURLToPath(new URL('./run.js', import.meta.url));
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+
+function withDirectory<T>(work: (dir: string) => T): T {
+  const dir = mkdtempSync(join(tmpdir(), 'wasm-aot-bench-test-'));
+  const done = () => rmSync(dir, { recursive: true, force: true });
+  const result = work(dir);
+  if (result instanceof Promise) return result.finally(done) as T;
+  done();
+  return result;
+}
+
+function bench(args: readonly string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, '--quick', '--rounds', '2', ...args], { encoding: 'utf8', timeout: 240_000 });
+  return { status, stdout, stderr };
+}
+
+const hasClang = await findTool(CLANG) !== undefined;
+const hasCompiler = existsSync(join(root, 'build/Release/codegen.node'));
+
+if (!hasClang || !hasCompiler) console.log(`skipped: running the benchmark needs ${hasClang ? 'build/Release/codegen.node' : CLANG}`);
+else {
+  test('two kernels: the same results everywhere, a table, JSON, a chart', () => withDirectory((dir) => {
+    const [json, svg] = [join(dir, 'results.json'), join(dir, 'chart.svg')];
+    const { status, stdout, stderr } = bench(['--only', 'fib,hashtable', '--json', json, '--svg', svg]);
+    assert.is(status, 0, stderr);
+    assert.match(stderr, /^engines: metered, unmetered, sync, v8, v8-injected, native/m);
+    assert.match(stdout, /^\| kernel \| metered, ms \| metered\/unmetered \| metered\/v8 \| metered\/v8-injected \| metered\/native /);
+    assert.match(stdout, /^\| fib \|.*\n\| hashtable \|.*\n\| \*\*geometric mean\*\* \|/m);
+    const results = JSON.parse(readFileSync(json, 'utf8')) as Results;
+    assert.equal(Object.keys(results.kernels), ['fib', 'hashtable']);
+    for (const ratio of ['metered/unmetered', 'metered/v8', 'metered/v8-injected', 'metered/native']) {
+      for (const values of [...Object.values(results.kernels), results.geomean]) assert.ok(values[ratio] > 0, ratio);
+      const [a, b] = Object.values(results.kernels).map((values) => values[ratio]);
+      assert.ok(Math.abs(results.geomean[ratio] - Math.sqrt(a * b)) < 0.001);
+    }
+    assert.ok(results.consumed.fib > 1_000_000);
+    assert.match(readFileSync(svg, 'utf8'), /^<svg [^>]*>[\s\S]*>hashtable<[\s\S]*<\/svg>\n$/);
+
+    // Against results that nothing can be as good as, the check fails.
+    for (const byRatio of [...Object.values(results.intervals.kernels), results.intervals.geomean]) for (const ratio of Object.keys(byRatio)) byRatio[ratio] = [0.001, 0.002];
+    writeFileSync(json, JSON.stringify(results));
+    const checked = bench(['--only', 'fib,hashtable', '--check', json]);
+    assert.is(checked.status, 1);
+    assert.match(checked.stdout, /^Worse than in .*\n {2}fib: metered\/unmetered was 0\.001–0\.002, is /m);
+  }));
+
+  test('an unknown kernel is refused with the nearest name', () => {
+    const { status, stderr } = bench(['--only', 'quickshort']);
+    assert.is(status, 1);
+    assert.match(stderr, /no kernel "quickshort"; did you mean "quicksort"/);
+  });
+
+  test('injected metering stops an exhausted module', () => withDirectory(async (dir) => {
+    const wasm = join(dir, 'fib.wasm');
+    await compileWasm(allKernels().find(({ name }) => name === 'fib')?.source as string, wasm);
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(injectBlockMetering(readFileSync(wasm)) as BufferSource));
+    const fuel = exports[FUEL_GLOBAL] as WebAssembly.Global;
+    const run = exports.run as (n: number) => number;
+    run(1);
+    const consumed = INITIAL_FUEL - fuel.value;
+    fuel.value = consumed;
+    run(1);
+    assert.is(fuel.value, 0n);
+    // Blocks without a check may overdraw; the next function or loop notices.
+    fuel.value = consumed / 2n;
+    assert.throws(() => run(1), WebAssembly.RuntimeError);
+  }));
+}
+
+test('every kernel has a source and a size', () => assert.ok(allKernels().length >= 20));
+
+test('a ratio stands for the low times, and its interval holds it', () => {
+  assert.is(representative([4, 1, 3, 2, 5]), 2);
+  const { each, mean } = estimateRatios([
+    { numerator: [2, 2, 2, 9], denominator: [1, 1, 8, 1] }, { numerator: [8, 8, 8, 8], denominator: [1, 1, 1, 1] },
+  ]);
+  assert.equal(each.map(({ ratio }) => ratio), [2, 8]);
+  assert.is(Math.round(mean.ratio * 1e6), 4e6);
+  assert.ok(each[0].low <= 2 && each[0].high > 2);
+  assert.equal([each[1].low, each[1].high], [8, 8]);
+});
+
+test('a regression is a ratio whose interval lies above the earlier one', () => {
+  const results = (low: number, high: number): Results => ({
+    kernels: { fib: {} }, geomean: {}, milliseconds: {}, consumed: {}, rounds: 1,
+    intervals: { kernels: { fib: { 'metered/v8': [low, high] } }, geomean: { 'metered/v8': [low, high] } },
+  });
+  assert.equal(findRegressions(results(1, 1.1), results(1.05, 1.3)), []);
+  assert.equal(findRegressions(results(1, 1.1), results(1.12, 1.13)), ['geometric mean: metered/v8 was 1–1.1, is 1.12–1.13']);
+  assert.is(findRegressions(results(1, 1.1), results(1.2, 1.3)).length, 2);
+  assert.equal(findRegressions(results(1, 1.1), results(0.5, 0.6)), []);
+});
+
+test.run();
