@@ -13,6 +13,7 @@
 #include "llvm/Transforms/Scalar/EarlyCSE.h"
 #include "llvm/Transforms/Scalar/LICM.h"
 #include "llvm/Transforms/Scalar/LoopPassManager.h"
+#include "llvm/Transforms/Scalar/SimplifyCFG.h"
 #include "llvm/Transforms/Utils/LCSSA.h"
 #include "llvm/Transforms/Utils/LoopSimplify.h"
 
@@ -52,6 +53,7 @@ static void addMetering(FunctionPassManager &passes, OptimizationLevel level) {
   passes.addPass(LCSSAPass());
   passes.addPass(VersionLoopsPass());
   passes.addPass(EarlyCSEPass(true));
+  passes.addPass(SimplifyCFGPass()); /* arms of branches that held nothing but a charge */
   passes.addPass(createFunctionToLoopPassAdaptor(LICMPass(LICMOptions()), true));
 }
 

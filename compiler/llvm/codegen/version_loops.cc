@@ -12,8 +12,11 @@
  * copy, and the second is the code as lowered), and the tick. A tick in the first copy may find the register above zero before the operators that push it there have run; but they
  * will run, all of them, before anybody could look, so the outcome is out-of-fuel either way (fuel law, clauses 3 to 5).
  *
- * Requirements on the loop: innermost; one exit, at the latch; a backedge-taken count known to scalar evolution; no call but charges and functions without effects; each charge on
- * every iteration; each volatile access at base + zext(index) + constant, with index affine in the loop. Memories never shrink, so the length read in the preheader is a lower bound.
+ * Charges that only some iterations reach are added up in a variable, and paid where the loop ends. That is work done before it is charged, so such a loop takes the first copy only
+ * for a bounded number of iterations: about a tick's worth (clause 5).
+ *
+ * Requirements on the loop: innermost; one exit, at the latch; a backedge-taken count known to scalar evolution; no call but charges and functions without effects; each volatile
+ * access at base + zext(index) + constant, with index affine in the loop. Memories never shrink, so the length read in the preheader is a lower bound.
  */
 #include "passes.h"
 #include "../../../runtime-c/abi.h"
@@ -28,6 +31,7 @@
 #include "llvm/Transforms/Utils/BasicBlockUtils.h"
 #include "llvm/Transforms/Utils/Cloning.h"
 #include "llvm/Transforms/Utils/LoopUtils.h"
+#include "llvm/Transforms/Utils/PromoteMemToReg.h"
 #include "llvm/Transforms/Utils/ScalarEvolutionExpander.h"
 
 using namespace llvm;
@@ -40,6 +44,8 @@ constexpr unsigned MAX_INSTRUCTIONS = 512;
 constexpr unsigned MAX_CHECKS = 24;
 /* Backedges taken at most, so that step x backedges stays below 2^62. */
 constexpr uint64_t MAX_BACKEDGES = (UINT64_C(1) << 31) - 1;
+/* Instructions executed, about, before they are charged: a millisecond or two. */
+constexpr uint64_t MAX_UNCHARGED = UINT64_C(1) << 22;
 /* Cost of one iteration at most, so that cost x iterations stays below 2^62. */
 constexpr uint64_t MAX_ITERATION_COST = (UINT64_C(1) << 30);
 
@@ -69,7 +75,7 @@ public:
       if (loop->isInnermost()) innermost.push_back(loop);
     bool changed = false;
     for (Loop *loop : innermost) {
-      accesses.clear(), charges.clear(), checks.clear();
+      accesses.clear(), charges.clear(), sometimes.clear(), checks.clear();
       if (analyse(loop)) transform(loop), changed = true;
     }
     return changed;
@@ -84,10 +90,11 @@ private:
 
   /* Of the loop at hand. */
   SmallVector<Access, 8> accesses;
-  SmallVector<CallInst *, 8> charges;
+  SmallVector<CallInst *, 8> charges;   /* on every iteration */
+  SmallVector<CallInst *, 8> sometimes; /* on some iterations only */
   SmallVector<Check, 8> checks;
   const SCEV *backedges = nullptr; /* 64 bits */
-  bool backedgesBounded = false;   /* known to be at most MAX_BACKEDGES */
+  uint64_t maxBackedges = 0;         /* for the plain copy */
   uint64_t iterationCost = 0;
 
   bool analyse(Loop *loop) {
@@ -99,6 +106,7 @@ private:
     for (BasicBlock *block : loop->blocks())
       for (Instruction &inst : *block)
         if (++count > MAX_INSTRUCTIONS || !analyseInstruction(loop, inst)) return false;
+    maxBackedges = sometimes.empty() ? MAX_BACKEDGES : MAX_UNCHARGED / count;
     return (!charges.empty() || !accesses.empty()) && iterationCost <= MAX_ITERATION_COST && makeChecks(loop);
   }
 
@@ -106,7 +114,6 @@ private:
     const SCEV *taken = evolution.getBackedgeTakenCount(loop);
     if (isa<SCEVCouldNotCompute>(taken) || taken->getType()->getIntegerBitWidth() > 64) return false;
     backedges = evolution.getNoopOrZeroExtend(taken, i64);
-    backedgesBounded = evolution.getUnsignedRangeMax(backedges).ule(MAX_BACKEDGES);
     SCEVExpander expander(evolution, "waot");
     return expander.isSafeToExpandAt(backedges, loop->getLoopPreheader()->getTerminator());
   }
@@ -114,9 +121,9 @@ private:
   bool analyseInstruction(Loop *loop, Instruction &inst) {
     if (auto *call = dyn_cast<CallInst>(&inst)) {
       if (const ConstantInt *cost = constantCharge(call)) {
-        /* On every iteration: it dominates the only way round and out. */
-        if (!dominators.dominates(call->getParent(), loop->getLoopLatch())) return false;
-        charges.push_back(call);
+        /* On every iteration where it dominates the only way round and out. */
+        bool always = dominators.dominates(call->getParent(), loop->getLoopLatch());
+        (always ? charges : sometimes).push_back(call);
         iterationCost += cost->getZExtValue();
         return true;
       }
@@ -221,7 +228,7 @@ private:
     IRBuilder<> builder(before);
     Value *all = nullptr;
     auto require = [&](Value *condition) { all = all ? builder.CreateAnd(all, condition) : condition; };
-    if (!backedgesBounded) require(builder.CreateICmpULE(taken, builder.getInt64(MAX_BACKEDGES)));
+    if (evolution.getUnsignedRangeMax(backedges).ugt(maxBackedges)) require(builder.CreateICmpULE(taken, builder.getInt64(maxBackedges)));
     SmallDenseMap<LoadInst *, Value *, 4> lengths;
     for (const Check &check : checks) {
       Value *&length = lengths[check.base];
@@ -273,13 +280,33 @@ private:
     formDedicatedExitBlocks(loop, &dominators, &loops, nullptr, true);
   }
 
-  /* One charge for all iterations, in the preheader; none in the loop. Code that is not metered has none at all. */
+  /* Replaces the charges of the loop. Code that is not metered has none. */
   void chargeWhole(Loop *loop, Value *taken) {
-    if (charges.empty()) return;
-    IRBuilder<> builder(loop->getLoopPreheader()->getTerminator());
-    Value *iterations = builder.CreateAdd(taken, builder.getInt64(1), "", true, true);
-    emitCharge(builder, builder.CreateMul(iterations, builder.getInt64(iterationCost), "", true, true), charges.front());
+    if (!charges.empty()) {
+      uint64_t cost = 0;
+      for (CallInst *charge : charges) cost += constantCharge(charge)->getZExtValue();
+      IRBuilder<> builder(loop->getLoopPreheader()->getTerminator());
+      Value *iterations = builder.CreateAdd(taken, builder.getInt64(1), "", true, true);
+      emitCharge(builder, builder.CreateMul(iterations, builder.getInt64(cost), "", true, true), charges.front());
+    }
+    if (!sometimes.empty()) gather(loop);
     for (CallInst *charge : charges) charge->eraseFromParent();
+    for (CallInst *charge : sometimes) charge->eraseFromParent();
+  }
+
+  /* Adds up what some iterations cost in a variable, to be charged at the exit; the variable becomes a value of the loop at once. */
+  void gather(Loop *loop) {
+    AllocaInst *owed = IRBuilder<>(&function.getEntryBlock().front()).CreateAlloca(i64, nullptr, "owed");
+    IRBuilder<> builder(loop->getLoopPreheader()->getTerminator());
+    builder.CreateStore(builder.getInt64(0), owed);
+    for (CallInst *charge : sometimes) {
+      builder.SetInsertPoint(charge);
+      builder.CreateStore(builder.CreateAdd(builder.CreateLoad(i64, owed), charge->getArgOperand(0), "", true, true), owed);
+    }
+    BasicBlock *exit = loop->getExitBlock();
+    builder.SetInsertPoint(exit, exit->getFirstInsertionPt());
+    emitCharge(builder, builder.CreateLoad(i64, owed), sometimes.front());
+    PromoteMemToReg({owed}, dominators);
   }
 
   /* Accesses without volatile, addressed by a 64-bit induction variable that is known not to wrap: what the vectoriser understands. */
