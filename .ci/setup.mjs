@@ -4,6 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findNodeDir } from './native.mjs';
@@ -21,13 +22,15 @@ const PACKAGES = {
 
 const say = (text) => console.log(`wasm-aot: ${text}`);
 
+function fail(text, status = 1) {
+  console.error(`wasm-aot: ${text}`);
+  process.exit(status);
+}
+
 function run(command, args, options = {}) {
   const started = Date.now();
   const { status, error } = spawnSync(command, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'], ...options });
-  if (status !== 0) {
-    console.error(`wasm-aot: ${[command, ...args].join(' ')} failed${error ? `: ${error.message}` : ''}`);
-    process.exit(status || 1);
-  }
+  if (status !== 0) fail(`${[command, ...args].join(' ')} failed${error ? `: ${error.message}` : ''}`, status || 1);
   say(`done in ${Math.round((Date.now() - started) / 1000)} s`);
 }
 
@@ -48,8 +51,7 @@ function installPackages() {
   say('these Debian packages are missing:');
   for (const name of missing) say(`  ${name.padEnd(28)} ${PACKAGES[name]}`);
   if (process.getuid?.() !== 0) {
-    console.error(`wasm-aot: install them and try again:\n\n    sudo apt-get update && sudo apt-get install -y ${missing.join(' ')}\n`);
-    process.exit(UNAVAILABLE);
+    fail(`install them and try again:\n\n    sudo apt-get update && sudo apt-get install -y ${missing.join(' ')}\n`, UNAVAILABLE);
   }
   say('installing them with apt-get');
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
@@ -82,26 +84,38 @@ function step({ stamp, sources, wanted, outputs, work }) {
   if (done > newest(sources, wanted) && outputs.every((output) => existsSync(join(ROOT, output)))) return;
   const started = new Date();
   work();
+  const missing = outputs.filter((output) => !existsSync(join(ROOT, output)));
+  if (missing.length > 0) fail(`${missing.join(', ')} should be there now, and is not`);
   writeFileSync(path, '');
   utimesSync(path, started, started);
 }
 
-/** What npm must know: the headers of this Node, which some packages would otherwise download; our own install script is left to the next step, with a message of its own. */
+/** What npm must know: the cores; the headers of this Node, which some packages would otherwise download; our own install script is left to the next step, with a message of its own. */
 function npmEnvironment() {
   const nodeDir = process.env.npm_config_nodedir ?? findNodeDir();
-  return { ...process.env, WASM_AOT_SKIP_NATIVE: '1', ...(nodeDir && { npm_config_nodedir: nodeDir }) };
+  const jobs = String(availableParallelism());
+  return { ...process.env, WASM_AOT_SKIP_NATIVE: '1', JOBS: jobs, CMAKE_BUILD_PARALLEL_LEVEL: jobs, ...(nodeDir && { npm_config_nodedir: nodeDir }) };
 }
 
+/** Packages that npm compiles, those that others need first. An install that was interrupted leaves them unbuilt, and the next one does not notice. */
+const COMPILED = ['@2060.io/ref-napi', 'ffi-napi', 'llvm-bindings'];
+
+function installNpmPackages() {
+  say('installing npm packages; llvm-bindings is compiled, which takes some minutes');
+  // All kinds of dependency, whatever NODE_ENV or a user's .npmrc says; the lock file stays as it is.
+  run('npm', ['install', '--no-save', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--foreground-scripts'], { env: npmEnvironment() });
+  const broken = COMPILED.filter((name) => spawnSync(process.execPath, ['-e', `require('${name}')`], { cwd: ROOT, stdio: 'ignore' }).status !== 0);
+  if (broken.length === 0) return;
+  say(`compiling ${broken.join(', ')}`);
+  run('npm', ['rebuild', '--foreground-scripts', ...broken], { env: npmEnvironment() });
+}
+
+if (Number(process.versions.node.split('.')[0]) < 20) fail(`Node.js 20 or newer is needed; this is ${process.version}`, UNAVAILABLE);
 installPackages();
 step({
   stamp: 'node_modules/.wasm-aot-npm', sources: ['package-lock.json'], wanted: /./,
-  outputs: ['node_modules/llvm-bindings/build/Release/llvm-bindings.node', 'node_modules/typescript'],
-  work: () => {
-    say('installing npm packages; llvm-bindings is compiled, which takes about two minutes');
-    // All kinds of dependency, whatever NODE_ENV or a user's .npmrc says.
-    const args = ['install', '--no-save', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--foreground-scripts'];
-    run('npm', args, { env: npmEnvironment() });
-  },
+  outputs: ['node_modules/llvm-bindings/build/Release/llvm-bindings.node', 'node_modules/typescript/bin/tsc'],
+  work: installNpmPackages,
 });
 step({
   stamp: 'build/.wasm-aot-native', sources: ['binding.gyp', '.ci/native.mjs', 'runtime-c', 'compiler/llvm/codegen'], wanted: /(\.(c|cc|h|S|mjs)|binding\.gyp)$/,
