@@ -68,8 +68,10 @@ async function report(error: unknown): Promise<number> {
   return exitCode;
 }
 
-// A reader that went away (`wasm-aot inspect x | head -1`) is no failure of ours; 128 + SIGPIPE, as a shell would have it.
 for (const stream of [process.stdout, process.stderr]) {
+  // Node makes a pipe non-blocking when its stream is first looked at. A guest writes to the descriptor itself, and would lose what a full pipe refuses.
+  (stream as unknown as { _handle?: { setBlocking?: (on: boolean) => void } })._handle?.setBlocking?.(true);
+  // A reader that went away (`wasm-aot inspect x | head -1`) is no failure of ours; 128 + SIGPIPE, as a shell would have it.
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(141);
     throw error;
