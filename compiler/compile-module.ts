@@ -10,6 +10,7 @@ import { emitPartition } from './emit/function.js';
 import { planModule, type ModulePlan } from './emit/plan.js';
 import { compile, resolveCpu, version, type CompileOptions } from './llvm/codegen.js';
 import { preludeText } from './llvm/prelude.js';
+import { vectorPrelude } from './llvm/prelude-simd.js';
 import { writeManifest } from './manifest.js';
 import type { Progress, ResolvedOptions } from './options.js';
 import { scanObject } from './scan.js';
@@ -17,6 +18,7 @@ import { parseModule } from './wasm/parse.js';
 
 /** The machine that artifacts are compiled for. */
 const TRIPLE = 'x86_64-unknown-linux-gnu';
+const ARCH = 'x86_64';
 
 /** What comes back: one output for each partition, the descriptor's last. `milliseconds` holds CPU time in the stages that run here. */
 export interface CompiledModule { readonly outputs: Uint8Array[]; readonly partitions: number; readonly milliseconds: Record<string, number> }
@@ -31,10 +33,12 @@ async function compilePartitions(plan: ModulePlan, options: CompileOptions, repo
   try {
     const jobs = plan.partitions.map(async (_, i) => {
       const start = performance.now();
-      const bitcode = emitPartition(plan, i).writeBitcode(join(scratch, `${i}.bc`));
+      const builder = emitPartition(plan, i);
+      const bitcode = builder.writeBitcode(join(scratch, `${i}.bc`));
+      const prelude = `${options.prelude}${vectorPrelude(ARCH, builder.helperNames)}`;
       times.lower += performance.now() - start;
       report({ stage: 'lower', done: i + 1, total });
-      const output = await generate(bitcode, options, times);
+      const output = await generate(bitcode, { ...options, prelude }, times);
       report({ stage: 'codegen', done: ++done, total });
       return output;
     });
@@ -60,9 +64,9 @@ export async function compileModule(bytes: Uint8Array, options: ResolvedOptions,
   times.parse = performance.now() - start;
   const cpu = resolveCpu(options.cpu);
   const emit = options.emit === 'artifact' ? 'obj' : options.emit;
-  const compileOptions: CompileOptions = { triple: TRIPLE, cpu: cpu.cpu, features: cpu.features, prelude: preludeText('x86_64'), optLevel: options.optLevel, emit };
+  const compileOptions: CompileOptions = { triple: TRIPLE, cpu: cpu.cpu, features: cpu.features, prelude: preludeText(ARCH), optLevel: options.optLevel, emit };
   const manifest = writeManifest(plan, { triple: TRIPLE, cpu: cpu.cpu, features: cpu.required, llvm: version() });
-  const descriptor = emitDescriptor(plan, { arch: 'x86_64', os: 'linux', requiredFeatures: cpu.required, manifest });
+  const descriptor = emitDescriptor(plan, { arch: ARCH, os: 'linux', requiredFeatures: cpu.required, manifest });
   const outputs = await compilePartitions(plan, compileOptions, report, times);
   outputs.push(await generate(Buffer.from(descriptor), { ...compileOptions, prelude: '' }, times));
   return { outputs, partitions: plan.partitions.length, milliseconds: times };

@@ -5,6 +5,7 @@ import {
 } from '../../runtime-c/abi.js';
 import type { ConstExpr, FuncType, Limits, WasmModule } from '../wasm/module.js';
 import { irType } from '../llvm/builder.js';
+import { VECTOR } from '../llvm/prelude.js';
 import { adapterNames, emitAdapters } from './adapters.js';
 import type { ModulePlan } from './plan.js';
 import { quoteSymbol } from './symbols.js';
@@ -176,7 +177,7 @@ function notes(plan: ModulePlan, identity: ArtifactIdentity): Buffer {
 
 /** The IR of a compiled function's type: `result (ptr, params...)`. */
 export function irSignature(type: FuncType): { result: string; params: string[] } {
-  const ir = (t: FuncType['params'][number]) => ({ i32: 'i32', i64: 'i64', f32: 'float', f64: 'double' })[irType(t) as 'i32'];
+  const ir = (t: FuncType['params'][number]) => ({ i32: 'i32', i64: 'i64', f32: 'float', f64: 'double', v128: VECTOR })[irType(t) as 'i32'];
   return { result: type.results.length === 0 ? 'void' : type.results.length === 1 ? ir(type.results[0]) : `{ ${type.results.map(ir).join(', ')} }`, params: type.params.map(ir) };
 }
 

@@ -9,6 +9,7 @@ import { emitBinary, emitCompare, emitConst, emitConvert, emitHelper, emitShift 
 import type { ModulePlan } from './plan.js';
 import { FunctionState, type Partition } from './state.js';
 import { emitReference, emitTable } from './table.js';
+import { emitVector } from './vector.js';
 import { declareLocals, emitGlobal, emitLocal, emitParametric } from './variable.js';
 
 type Emitter = (s: FunctionState, operator: Operator) => void;
@@ -39,9 +40,7 @@ const EMITTERS: Readonly<Record<LowerKind, Emitter>> = {
   truncate: trapping,
   saturate: emitHelper,
   reference: emitReference,
-  vector: () => {
-    throw new Error('a vector operator reached lowering although SIMD is off');
-  },
+  vector: emitVector,
 };
 
 /** Fuel for entering a wasm function (fuel law, clause 1). */

@@ -18,7 +18,7 @@ export function loadMemoryBases(s: FunctionState): Value[] {
  * Whether the access is out of bounds whatever the index. Below that, index + offset + width is at most 8 GiB: inside the reservation, where the guard
  * region faults; no check is needed.
  */
-function alwaysOut(operator: Operator): boolean {
+export function alwaysOut(operator: Operator): boolean {
   return operator.bits + BigInt(operator.op.width as number) > MEMORY_SPACE;
 }
 
@@ -27,7 +27,7 @@ export function emitLoad(s: FunctionState, operator: Operator): void {
   const address = s.pop();
   s.fuel.flush();
   if (alwaysOut(operator)) return emitTrap(s, 'out_of_bounds_memory_access');
-  s.push(type, s.b.callHelper(operator.op.name, irType(type), ['ptr', 'i32', 'i64'], [s.memoryBases[0], address, s.b.i64(operator.bits)]));
+  s.push(type, s.b.callHelper(operator.op.name, irType(type), ['ptr', 'i32', 'i64'], [s.memoryBases[operator.a], address, s.b.i64(operator.bits)]));
 }
 
 export function emitStore(s: FunctionState, operator: Operator): void {
@@ -38,7 +38,7 @@ export function emitStore(s: FunctionState, operator: Operator): void {
   const address = s.pop();
   s.fuel.flush();
   if (alwaysOut(operator)) return emitTrap(s, 'out_of_bounds_memory_access');
-  s.b.callHelper(operator.op.name, 'void', ['ptr', 'i32', 'i64', irType(type)], [s.memoryBases[0], address, s.b.i64(operator.bits), value]);
+  s.b.callHelper(operator.op.name, 'void', ['ptr', 'i32', 'i64', irType(type)], [s.memoryBases[operator.a], address, s.b.i64(operator.bits), value]);
 }
 
 /** Charges what the operator costs per unit, and what is owed: before a builtin runs. */

@@ -33,6 +33,7 @@ export function emitConst(s: FunctionState, { op, a, bits }: Operator): void {
     case 'i64': return s.push('i64', s.b.i64(bits));
     case 'f32': return s.pushOperand({ type: 'f32', value: s.b.float('f32', bits), literal: bits });
     case 'f64': return s.pushOperand({ type: 'f64', value: s.b.float('f64', bits), literal: bits });
+    case 'v128': return s.push('v128', s.b.vectorBits(bits));
     default: throw new Error(`no lowering for constant ${op.name}`);
   }
 }

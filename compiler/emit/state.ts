@@ -11,6 +11,8 @@ export interface Operand {
   readonly value: Value;
   /** The operand is a floating-point constant with these bits, as written in the module: see `pop` and emit/numeric.ts. */
   readonly literal?: bigint;
+  /** The operand is a vector of floats that LLVM cannot take for a constant: see emit/vector.ts. */
+  readonly hidden?: boolean;
   /** The operand is the truth value of a comparison, not yet widened to i32; `value` is then the i1. */
   readonly isBool?: boolean;
 }

@@ -6,7 +6,9 @@
  * made by bitcast; contexts are never freed (so every compile runs in a child process); pointers are typed.
  */
 import { createRequire } from 'node:module';
-import { readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type llvmTypes from 'llvm-bindings';
 import type { FuncType, ValType } from '../wasm/module.js';
 
@@ -24,15 +26,31 @@ export type Func = llvmTypes.Function;
 export type Phi = llvmTypes.PHINode;
 export type Type = llvmTypes.Type;
 /** The types that emitters name: value types, and what helpers take and return. */
-export type TypeName = 'i1' | 'i8' | 'i32' | 'i64' | 'f32' | 'f64' | 'ptr' | 'void';
+export type TypeName = 'i1' | 'i8' | 'i32' | 'i64' | 'f32' | 'f64' | 'v128' | 'ptr' | 'void';
 
 /** How each value type is held in IR: references are 64-bit integers, so that no pointer type is needed for them. */
-export const IR_TYPE: Readonly<Record<Exclude<ValType, 'v128'>, TypeName>> = { i32: 'i32', i64: 'i64', f32: 'f32', f64: 'f64', funcref: 'i64', externref: 'i64' };
+export const IR_TYPE: Readonly<Record<ValType, TypeName>> = { i32: 'i32', i64: 'i64', f32: 'f32', f64: 'f64', v128: 'v128', funcref: 'i64', externref: 'i64' };
 
-/** The IR type of a value type. v128 is not reachable: the feature is off, so validation has refused it. */
+/** The IR type of a value type. */
 export function irType(type: ValType): TypeName {
-  if (type === 'v128') throw new Error('v128 reached lowering although SIMD is off');
   return IR_TYPE[type];
+}
+
+/** Text of a module from which the bindings, which cannot name a vector type, read one. */
+const VECTOR_SOURCE = 'declare <2 x i64> @vector()\n';
+
+/** The vector type of a context: `<2 x i64>`, as the prelude has it. */
+function vectorType(context: llvmTypes.LLVMContext): Type {
+  const folder = mkdtempSync(join(tmpdir(), 'wasm-aot-'));
+  try {
+    const file = join(folder, 'vector.ll');
+    writeFileSync(file, VECTOR_SOURCE);
+    const func = llvm().parseIRFile(file, new (llvm().SMDiagnostic)(), context).getFunction('vector');
+    if (!func) throw new Error('llvm-bindings did not read the vector type');
+    return func.getReturnType();
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 export type BinaryOp = 'Add' | 'Sub' | 'Mul' | 'And' | 'Or' | 'Xor' | 'Shl' | 'AShr' | 'LShr' | 'FAdd' | 'FSub' | 'FMul' | 'FDiv';
@@ -46,7 +64,8 @@ export class ModuleBuilder {
   private readonly context: llvmTypes.LLVMContext;
   private readonly module: llvmTypes.Module;
   private readonly ir: llvmTypes.IRBuilder;
-  private readonly types: Record<TypeName, Type>;
+  private readonly scalarTypes: Record<Exclude<TypeName, 'v128'>, Type>;
+  private vector: Type | undefined;
   private readonly constants = new Map<string, Value>();
   private readonly helpers = new Map<string, Func>();
   private readonly funcTypes = new Map<FuncType, llvmTypes.FunctionType>();
@@ -58,25 +77,32 @@ export class ModuleBuilder {
     this.module = new L.Module(name, this.context);
     this.ir = new L.IRBuilder(this.context);
     const { ir } = this;
-    this.types = {
+    this.scalarTypes = {
       i1: ir.getInt1Ty(), i8: ir.getInt8Ty(), i32: ir.getInt32Ty(), i64: ir.getInt64Ty(), f32: ir.getFloatTy(), f64: ir.getDoubleTy(), ptr: ir.getInt8PtrTy(), void: ir.getVoidTy(),
     };
   }
 
   // --- types and constants -----------------------------------------------------------------------------------------
 
+  /** The IR type of a name. The vector type is made on first use: most modules have none. */
+  private typeOf(name: TypeName): Type {
+    if (name !== 'v128') return this.scalarTypes[name];
+    this.vector ??= vectorType(this.context);
+    return this.vector;
+  }
+
   /** The IR type of the results of a wasm function: void, the one type, or a literal struct. */
   resultType(type: FuncType): Type {
-    if (type.results.length === 0) return this.types.void;
-    if (type.results.length === 1) return this.types[irType(type.results[0])];
-    return llvm().StructType.get(this.context, type.results.map((t) => this.types[irType(t)]));
+    if (type.results.length === 0) return this.scalarTypes.void;
+    if (type.results.length === 1) return this.typeOf(irType(type.results[0]));
+    return llvm().StructType.get(this.context, type.results.map((t) => this.typeOf(irType(t))));
   }
 
   /** The IR type of a compiled function: (vmctx, parameters...) -> results. */
   funcType(type: FuncType): llvmTypes.FunctionType {
     let made = this.funcTypes.get(type);
     if (!made) {
-      made = llvm().FunctionType.get(this.resultType(type), [this.types.ptr, ...type.params.map((t) => this.types[irType(t)])], false);
+      made = llvm().FunctionType.get(this.resultType(type), [this.scalarTypes.ptr, ...type.params.map((t) => this.typeOf(irType(t)))], false);
       this.funcTypes.set(type, made);
     }
     return made;
@@ -89,7 +115,7 @@ export class ModuleBuilder {
   /** A 64-bit constant, by its bits. Built from two halves: the bindings' own 64-bit constants are wrong beyond 32 bits. */
   i64(bits: bigint): Value {
     return this.constant(`i64 ${bits}`, () => {
-      const half = (n: bigint) => this.ir.CreateZExt(this.ir.getInt32(Number(n & 0xffffffffn)), this.types.i64);
+      const half = (n: bigint) => this.ir.CreateZExt(this.ir.getInt32(Number(n & 0xffffffffn)), this.scalarTypes.i64);
       return this.ir.CreateOr(this.ir.CreateShl(half(bits >> 32n), half(32n)), half(bits));
     });
   }
@@ -98,12 +124,22 @@ export class ModuleBuilder {
   float(type: 'f32' | 'f64', bits: bigint): Value {
     return this.constant(`${type} ${bits}`, () => {
       const int = type === 'f32' ? this.i32(Number(bits)) : this.i64(bits);
-      return llvm().ConstantExpr.getBitCast(int as llvmTypes.Constant, this.types[type]);
+      return llvm().ConstantExpr.getBitCast(int as llvmTypes.Constant, this.typeOf(type));
+    });
+  }
+
+  /** A vector constant by its bits. */
+  vectorBits(bits: bigint): Value {
+    return this.constant(`v128 ${bits}`, () => {
+      const i128 = this.ir.getIntNTy(128);
+      const word = (index: bigint) => this.ir.CreateShl(this.ir.CreateZExt(this.i32(Number((bits >> (32n * index)) & 0xffffffffn)), i128), this.ir.CreateZExt(this.i32(Number(32n * index)), i128));
+      const all = [0n, 1n, 2n, 3n].map(word).reduce((a, b) => this.ir.CreateOr(a, b));
+      return llvm().ConstantExpr.getBitCast(all as llvmTypes.Constant, this.typeOf('v128'));
     });
   }
 
   zero(type: TypeName): Value {
-    return this.constant(`zero ${type}`, () => llvm().Constant.getNullValue(this.types[type]));
+    return this.constant(`zero ${type}`, () => llvm().Constant.getNullValue(this.typeOf(type)));
   }
 
   private constant(key: string, make: () => Value): Value {
@@ -127,11 +163,16 @@ export class ModuleBuilder {
   private helper(name: string, result: TypeName, params: readonly TypeName[]): Func {
     let func = this.helpers.get(name);
     if (!func) {
-      const type = llvm().FunctionType.get(this.types[result], params.map((t) => this.types[t]), false);
+      const type = llvm().FunctionType.get(this.typeOf(result), params.map((t) => this.typeOf(t)), false);
       func = llvm().Function.Create(type, llvm().GlobalValue.LinkageTypes.ExternalLinkage, name, this.module);
       this.helpers.set(name, func);
     }
     return func;
+  }
+
+  /** Names of the prelude helpers that have been called. */
+  get helperNames(): Iterable<string> {
+    return this.helpers.keys();
   }
 
   /** Calls the prelude helper `waot.<name>`. */
@@ -203,7 +244,7 @@ export class ModuleBuilder {
   }
 
   phi(type: TypeName): Phi {
-    return this.ir.CreatePHI(this.types[type], 2);
+    return this.ir.CreatePHI(this.typeOf(type), 2);
   }
 
   addIncoming(phi: Phi, value: Value, from: Block): void {
@@ -213,11 +254,11 @@ export class ModuleBuilder {
   // --- instructions -------------------------------------------------------------------------------------------------
 
   local(type: TypeName): Value {
-    return this.ir.CreateAlloca(this.types[type], null);
+    return this.ir.CreateAlloca(this.typeOf(type), null);
   }
 
   load(type: TypeName, slot: Value): Value {
-    return this.ir.CreateLoad(this.types[type], slot);
+    return this.ir.CreateLoad(this.typeOf(type), slot);
   }
 
   store(value: Value, slot: Value): void {
@@ -233,7 +274,7 @@ export class ModuleBuilder {
   }
 
   cast(op: CastOp, value: Value, to: TypeName): Value {
-    return this.ir[`Create${op}`](value, this.types[to]);
+    return this.ir[`Create${op}`](value, this.typeOf(to));
   }
 
   select(condition: Value, then: Value, otherwise: Value): Value {

@@ -14,7 +14,11 @@ const ASM: Record<ArchName, { charge: string; chargeReg: string; read: string; f
   aarch64: { charge: 'add x28, x28, $0', chargeReg: 'add x28, x28, $0', read: 'mov $0, x28', floatReg: 'w', clobbers: '' },
 };
 
-const define = (signature: string, body: string) => `define linkonce_odr hidden ${signature} #0 {\n${body.trim().split('\n').map((l) => `  ${l.trim()}`).join('\n')}\n}\n`;
+/** How a v128 is held between operators. */
+export const VECTOR = '<2 x i64>';
+
+/** The text of a helper. */
+export const define = (signature: string, body: string): string => `define linkonce_odr hidden ${signature} #0 {\n${body.trim().split('\n').map((l) => `  ${l.trim()}`).join('\n')}\n}\n`;
 
 /** Code that ends the activation when `%condition` holds; the trap is marked unlikely and never merged, so that its pc names one operator. */
 const trapIf = (condition: string, status: number, label: string) => `
@@ -49,8 +53,8 @@ function trapHelpers(): string {
 
 /** Identity functions that LLVM cannot see through: see emit/numeric.ts for why floating-point constants need them. */
 function opaqueHelpers(arch: ArchName): string {
-  const reg: Record<string, string> = { i32: 'r', i64: 'r', float: ASM[arch].floatReg, double: ASM[arch].floatReg };
-  return [['i32', 'i32'], ['i64', 'i64'], ['f32', 'float'], ['f64', 'double']]
+  const reg: Record<string, string> = { i32: 'r', i64: 'r', float: ASM[arch].floatReg, double: ASM[arch].floatReg, [VECTOR]: ASM[arch].floatReg };
+  return [['i32', 'i32'], ['i64', 'i64'], ['f32', 'float'], ['f64', 'double'], ['v128', VECTOR]]
     .map(([name, type]) => define(`${type} @waot.opaque.${name}(${type} %v)`, `%r = call ${type} asm "", "=${reg[type]},0"(${type} %v) #4\nret ${type} %r`)).join('\n');
 }
 
@@ -100,7 +104,7 @@ function vmctxHelpers(): string {
     // The own slot of a global, or the slot that an imported one points to.
     define('ptr @waot.own_global(ptr %vmctx, i64 %offset)', `${at('%vmctx', '%offset', '%p')}\nret ptr %p`),
     pointerField('imported_global'), pointerField('memory_base'), pointerField('import_code'), pointerField('import_vmctx'),
-    global('i32', 'i32'), global('i64', 'i64'), global('f32', 'float'), global('f64', 'double'),
+    global('i32', 'i32'), global('i64', 'i64'), global('f32', 'float'), global('f64', 'double'), global('v128', VECTOR),
     define('i64 @waot.funcref(ptr %vmctx, i64 %offset)', `
       ${at('%vmctx', String(OFFSETS.vmctx.funcrefs), '%ap')}
       ${invariant('ptr', '%ap', '%array')}
@@ -263,7 +267,7 @@ function truncHelpers(): string {
   return out.join('\n');
 }
 
-/** The whole prelude for an architecture. */
+/** The prelude for an architecture, without the vector helpers (`prelude-simd.ts`). */
 export function preludeText(arch: ArchName): string {
   if (VALUE_SIZE !== 16) throw new Error('the prelude assumes 16-byte global slots');
   return [

@@ -18,10 +18,10 @@ export const FEATURES: readonly FeatureRow[] = [
   { name: 'bulk-memory', supported: true, title: 'bulk memory operations' },
   { name: 'reference-types', supported: true, title: 'reference types' },
   { name: 'mutable-globals', supported: true, title: 'import and export of mutable globals' },
-  { name: 'simd', supported: false, title: 'SIMD' },
+  { name: 'simd', supported: true, title: 'vector (SIMD) operators' },
 ];
 
-/** The default: WebAssembly 2.0 without SIMD. */
+/** The default: WebAssembly 2.0. */
 export const DEFAULT_FEATURES: FeatureSet = new Set(FEATURES.filter((row) => row.supported).map((row) => row.name));
 
 /** Names of features to switch, over the default. */
@@ -67,7 +67,6 @@ export function notSupported(title: string): string {
 
 /** Titles of the proposals that are recognised in order to be refused by name. */
 export const Proposal = {
-  simd: 'SIMD',
   relaxedSimd: 'relaxed SIMD',
   threads: 'threads',
   tailCalls: 'tail calls',
@@ -92,7 +91,6 @@ const OPCODE_RANGES: readonly (readonly [first: number, last: number, title: str
   [0xd4, 0xd6, Proposal.functionReferences],
   [0xe0, 0xe6, Proposal.stackSwitching],
   [0xfb, 0xfb, Proposal.gc],
-  [0xfd, 0xfd, Proposal.simd],
   [0xfe, 0xfe, Proposal.threads],
 ];
 
@@ -105,7 +103,6 @@ export function proposalOfOpcode(byte: number, sub = 0): string | undefined {
 
 /** The title of the unsupported proposal that a value type's first byte belongs to; undefined when nobody uses it. */
 export function proposalOfValType(byte: number): string | undefined {
-  if (byte === 0x7b) return Proposal.simd;
   if (byte === 0x63 || byte === 0x64) return Proposal.functionReferences;
   if (byte === 0x69 || byte === 0x74) return Proposal.exceptions;
   if (byte === 0x68 || byte === 0x75) return Proposal.stackSwitching;

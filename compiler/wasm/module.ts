@@ -96,10 +96,12 @@ export interface Operator {
   readonly offset: number;
   /** First index: label, local, global, function, type (call_indirect), table, memory of a memarg, segment (table.init, memory.init), or the value of i32.const (signed). */
   readonly a: number;
-  /** Second index: table (call_indirect, table.init), source table or memory (copies), memory (memory.init), alignment exponent of a memarg, lane. */
+  /** Second index: table (call_indirect, table.init), source table or memory (copies), memory (memory.init), alignment exponent of a memarg. */
   readonly b: number;
-  /** Bit pattern of a const (unsigned), or the offset of a memarg. */
+  /** Bit pattern of a const (unsigned), offset of a memarg, or the 16 lane indices of a shuffle (one a byte, the first lowest). */
   readonly bits: bigint;
+  /** Lane index of a vector operator. */
+  readonly lane: number;
   readonly block?: BlockType;
   /** br_table: the labels, the default last. */
   readonly labels?: readonly number[];

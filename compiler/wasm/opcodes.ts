@@ -1,11 +1,12 @@
 /**
- * The opcode table: every operator of WebAssembly 2.0 without SIMD, as data (spec 2.0, 5.4 and the index of instructions).
+ * The opcode table: every operator of WebAssembly 2.0, as data (spec 2.0, 5.4 and the index of instructions); vector operators come from `opcodes-simd.ts`.
  *
  * The reader takes the immediates from it, the validator the signature, the cost model the cost, the emitter dispatches on
  * `lower`. To add an operator is to add a row; an operator with a new shape of immediates or a context-dependent type needs its
  * reader (`reader.ts`) or its rule (`validate-rules.ts`) as well, which the compiler's exhaustive records will ask for.
  */
 import type { Feature, FuncType, Immediates, LowerKind, Opcode, ValType } from './module.js';
+import { PREFIX_SIMD, SIMD_ROWS, type SimdRow } from './opcodes-simd.js';
 
 /** The first byte of the operators that have a sub-opcode: bulk memory, tables, saturating conversions. */
 export const PREFIX_MISC = 0xfc;
@@ -15,7 +16,7 @@ interface Extra {
   readonly perUnit?: 'byte' | 'element' | 'page';
   readonly feature?: Feature;
   readonly traps?: true;
-  readonly width?: 1 | 2 | 4 | 8;
+  readonly width?: Opcode['width'];
 }
 
 /** `'i32 i64 -> i32'` as a function type. */
@@ -54,6 +55,15 @@ const saturate = (sub: number, name: string, from: ValType, to: ValType) =>
   row((PREFIX_MISC << 8) | sub, name, 'none', `${from} -> ${to}`, 'saturate', { feature: 'saturating-float-to-int' });
 const misc = (sub: number, name: string, immediates: Immediates, signature: string | null, lower: LowerKind, extra: Extra) =>
   row((PREFIX_MISC << 8) | sub, name, immediates, signature, lower, extra);
+
+/** Rows of a vector feature. All that touch memory can trap. */
+const vectors = (rows: readonly SimdRow[], feature: Feature) => rows.map(([sub, name, signature, immediates = 'none', lower = 'vector', width]) =>
+  row(prefixedCode(PREFIX_SIMD, sub), name, immediates, signature, lower, { feature, width, ...(width === undefined ? {} : { traps: true }) }));
+
+/** The number of a prefixed operator in the table: see `Opcode.code`. */
+export function prefixedCode(prefix: number, sub: number): number {
+  return sub < 0x100 ? (prefix << 8) | sub : prefix * 0x10000 + sub;
+}
 
 /**
  * All rows, by ascending opcode. `traps` tells of the operator itself, not of what it calls. Names are unique but for the two encodings of
@@ -273,6 +283,7 @@ export const OPCODES: readonly Opcode[] = [
   misc(15, 'table.grow', 'table', null, 'table', { feature: 'reference-types', perUnit: 'element' }),
   misc(16, 'table.size', 'table', '-> i32', 'table', { feature: 'reference-types' }),
   misc(17, 'table.fill', 'table', null, 'table', { feature: 'reference-types', traps: true, perUnit: 'element' }),
+  ...vectors(SIMD_ROWS, 'simd'),
 ];
 
 const BY_CODE: ReadonlyMap<number, Opcode> = new Map(OPCODES.map((op) => [op.code, op]));

@@ -12,7 +12,7 @@ import {
 export interface ParseOptions {
   /** Name of the file, for messages. */
   readonly name: string;
-  /** Features that are on. Default: all of WebAssembly 2.0 but SIMD. */
+  /** Features that are on. Default: `DEFAULT_FEATURES`. */
   readonly features?: FeatureSet;
 }
 

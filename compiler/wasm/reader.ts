@@ -9,7 +9,8 @@ import { CompileError, type DiagnosticKind, type Place } from '../diagnostics.js
 import { DEFAULT_FEATURES, featureMessage, type FeatureSet, notSupported, Proposal, proposalOfOpcode, proposalOfValType } from './features.js';
 import { Limit } from './limits.js';
 import type { BlockType, Feature, Immediates, Opcode, Operator, RefType, ValType } from './module.js';
-import { opcodeByCode, OPCODES, PREFIX_MISC } from './opcodes.js';
+import { opcodeByCode, PREFIX_MISC, prefixedCode } from './opcodes.js';
+import { PREFIX_SIMD } from './opcodes-simd.js';
 
 /** What a reader adds to the offset in its errors. */
 export type Context = Pick<Place, 'file' | 'func'>;
@@ -170,6 +171,15 @@ export class Reader {
     return bits;
   }
 
+  /** 16 bytes as a number, the first lowest: the bit pattern of a v128. */
+  v128(): bigint {
+    if (this.end - this.pos < 16) this.#failEnd();
+    const low = this.#view.getBigUint64(this.pos, true);
+    const high = this.#view.getBigUint64(this.pos + 8, true);
+    this.pos += 16;
+    return (high << 64n) | low;
+  }
+
   /** A name: a length in bytes and that much well-formed UTF-8. */
   name(): string {
     const length = this.u32();
@@ -193,9 +203,9 @@ export class Reader {
   }
 }
 
-/** Value types by their code; without vectors, which are refused by name until SIMD is supported. */
+/** Value types by their code. */
 const VALUE_TYPES: (ValType | undefined)[] = new Array(256).fill(undefined);
-for (const [type, code] of Object.entries(ValTypeCode)) if (type !== 'v128') VALUE_TYPES[code] = type as ValType;
+for (const [type, code] of Object.entries(ValTypeCode)) VALUE_TYPES[code] = type as ValType;
 
 /** A value type (5.3.4). Types of proposals that are not supported are refused by name. */
 export function readValType(reader: Reader, features: FeatureSet = DEFAULT_FEATURES): ValType {
@@ -217,7 +227,8 @@ export function readRefType(reader: Reader, features: FeatureSet = DEFAULT_FEATU
 function valTypeOf(reader: Reader, byte: number, offset: number, features: FeatureSet, message: string): ValType {
   const type = VALUE_TYPES[byte];
   if (type !== undefined) {
-    if (byte < 0x7c) reader.need('reference-types', features, offset);
+    if (byte === ValTypeCode.v128) reader.need('simd', features, offset);
+    else if (byte < ValTypeCode.v128) reader.need('reference-types', features, offset);
     return type;
   }
   if (byte >= 0x80) reader.fail('integer representation too long', offset);
@@ -264,8 +275,8 @@ function readTableIndex(reader: Reader, features: FeatureSet): number {
 }
 
 /** Every operator has the same fields in the same order, so that the code that reads them stays monomorphic. */
-function make(op: Opcode, offset: number, a: number, b: number, bits: bigint, block?: BlockType, labels?: readonly number[], types?: readonly ValType[]): Operator {
-  return { op, offset, a, b, bits, block, labels, types };
+function make(op: Opcode, offset: number, a: number, b: number, bits: bigint, block?: BlockType, labels?: readonly number[], types?: readonly ValType[], lane = 0): Operator {
+  return { op, offset, a, b, bits, lane, block, labels, types };
 }
 
 const REF_TYPE_LISTS: Record<RefType, readonly ValType[]> = { funcref: ['funcref'], externref: ['externref'] };
@@ -274,8 +285,19 @@ type ReadImmediates = (reader: Reader, op: Opcode, offset: number, features: Fea
 
 const readIndex: ReadImmediates = (reader, op, offset) => make(op, offset, reader.u32(), 0, 0n);
 
-/** Vector operators are not in the table yet; their rows need their readers here. */
-const readVector: ReadImmediates = (reader, _op, offset) => reader.fail(notSupported(Proposal.simd), offset, 'unsupported');
+/** A memory access's alignment and offset, and for some vector operators a lane. */
+function readMemarg(reader: Reader, op: Opcode, offset: number, hasLane: boolean): Operator {
+  const at = reader.pos;
+  const align = reader.u32();
+  if (align >= 32) {
+    const why = align >= 64 && align < 128 ? ` (${notSupported(Proposal.multiMemory)})` : '';
+    reader.fail(`malformed memop flags: ${hex(align)}${why}`, at);
+  }
+  const bits = toBigInt(reader.u32());
+  return make(op, offset, 0, align, bits, undefined, undefined, undefined, hasLane ? reader.u8() : 0);
+}
+
+const readVectorBits: ReadImmediates = (reader, op, offset) => make(op, offset, 0, 0, reader.v128());
 
 const IMMEDIATES: Record<Immediates, ReadImmediates> = {
   none: (_reader, op, offset) => make(op, offset, 0, 0, 0n),
@@ -292,15 +314,7 @@ const IMMEDIATES: Record<Immediates, ReadImmediates> = {
     const type = reader.u32();
     return make(op, offset, type, readTableIndex(reader, features), 0n);
   },
-  memarg: (reader, op, offset) => {
-    const at = reader.pos;
-    const align = reader.u32();
-    if (align >= 32) {
-      const why = align >= 64 && align < 128 ? ` (${notSupported(Proposal.multiMemory)})` : '';
-      reader.fail(`malformed memop flags: ${hex(align)}${why}`, at);
-    }
-    return make(op, offset, 0, align, toBigInt(reader.u32()));
-  },
+  memarg: (reader, op, offset) => readMemarg(reader, op, offset, false),
   memory: (reader, op, offset) => {
     readZeroByte(reader);
     return make(op, offset, 0, 0, 0n);
@@ -337,10 +351,10 @@ const IMMEDIATES: Record<Immediates, ReadImmediates> = {
     for (let i = 0; i < count; i++) types.push(readValType(reader, features));
     return make(op, offset, 0, 0, 0n, undefined, undefined, types);
   },
-  memarg_lane: readVector,
-  lane: readVector,
-  shuffle: readVector,
-  v128: readVector,
+  memarg_lane: (reader, op, offset) => readMemarg(reader, op, offset, true),
+  lane: (reader, op, offset) => make(op, offset, 0, 0, 0n, undefined, undefined, undefined, reader.u8()),
+  shuffle: readVectorBits,
+  v128: readVectorBits,
 };
 
 function readBrTable(reader: Reader, op: Opcode, offset: number): Operator {
@@ -353,10 +367,9 @@ function readBrTable(reader: Reader, op: Opcode, offset: number): Operator {
   return make(op, offset, 0, 0, 0n, undefined, labels);
 }
 
-/** The table, by first byte; and by sub-opcode behind the prefix. */
+/** The table by first byte. */
 const ONE_BYTE: readonly (Opcode | undefined)[] = Array.from({ length: 256 }, (_, code) => opcodeByCode(code));
 const READERS: readonly (ReadImmediates | undefined)[] = ONE_BYTE.map((op) => op && IMMEDIATES[op.immediates]);
-const MISC: readonly (Opcode | undefined)[] = Array.from({ length: 256 }, (_, sub) => OPCODES.find((op) => op.code === ((PREFIX_MISC << 8) | sub)));
 
 /**
  * Reads the operator at the reader's position, with its immediates. `ref.null` has its type in `types[0]`.
@@ -375,7 +388,7 @@ export function readOperator(reader: Reader, features: FeatureSet = DEFAULT_FEAT
 function readPrefixed(reader: Reader, byte: number, offset: number, features: FeatureSet): Operator {
   const prefixed = byte >= 0xfb && byte <= 0xfe;
   const sub = prefixed ? reader.u32() : 0;
-  const op = byte === PREFIX_MISC ? MISC[sub] : undefined;
+  const op = byte === PREFIX_MISC || byte === PREFIX_SIMD ? opcodeByCode(prefixedCode(byte, sub)) : undefined;
   if (op === undefined) {
     const proposal = proposalOfOpcode(byte, sub);
     if (proposal !== undefined) reader.fail(notSupported(proposal), offset, 'unsupported');

@@ -39,12 +39,25 @@ export const CHECKS: Record<Immediates, Check> = {
     v.funcType(a);
     if (!v.module.refs.has(a)) v.fail(`undeclared function reference ${a}`);
   },
+  lane: (v, { op, lane }) => {
+    const lanes = Number(/^[if]\d+x(\d+)/.exec(op.name)?.[1]);
+    if (lane >= lanes) v.fail(`invalid lane index ${lane} of ${op.name}`);
+  },
+  memarg_lane: (v, operator) => {
+    CHECKS.memarg(v, operator);
+    const lanes = 16 / (operator.op.width as number);
+    if (operator.lane >= lanes) v.fail(`invalid lane index ${operator.lane} of ${operator.op.name}`);
+  },
+  shuffle: (v, { bits }) => {
+    for (let lanes = bits; lanes > 0n; lanes >>= 8n) if ((lanes & 0xffn) >= 32n) v.fail(`invalid lane index ${lanes & 0xffn} of i8x16.shuffle`);
+  },
   none: () => {},
+  v128: () => {},
   i32: () => {},
   i64: () => {},
   f32: () => {},
   f64: () => {},
-  ...ruleOnly('block', 'label', 'br_table', 'call_indirect', 'local', 'global', 'ref_type', 'select_types', 'memarg_lane', 'lane', 'shuffle', 'v128'),
+  ...ruleOnly('block', 'label', 'br_table', 'call_indirect', 'local', 'global', 'ref_type', 'select_types'),
 };
 
 /** Immediates that no operator with a fixed signature has yet. */

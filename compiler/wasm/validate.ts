@@ -8,7 +8,7 @@ import { validateFunction } from './validate-function.js';
 export interface ValidateOptions {
   /** Name of the file, for messages. */
   readonly name?: string;
-  /** Features that are on: those that the module was parsed with. Default: all of WebAssembly 2.0 but SIMD. */
+  /** Features that are on: those that the module was parsed with. Default: `DEFAULT_FEATURES`. */
   readonly features?: FeatureSet;
   /** Called now and then with the functions validated so far, and their number. */
   readonly onProgress?: (done: number, total: number) => void;

@@ -112,7 +112,7 @@ test('what cannot be decoded in a section', () => {
   fails(module(section(1, [1, 0x61, 0, 0])), 'malformed', /^malformed function type: form 0x61/, 11);
   fails(module(section(1, [1, 0x5f, 0])), 'unsupported', /^garbage collection/, 11);
   fails(module(section(1, [1, 0x60, 1, 0x40, 0])), 'malformed', /^malformed value type: 0x40/, 13);
-  fails(module(section(1, [1, 0x60, 1, 0x7b, 0])), 'unsupported', /^SIMD is not supported/, 13);
+  fails(module(section(1, [1, 0x60, 1, 0x6e, 0])), 'unsupported', /^garbage collection is not supported/, 13);
   fails(module(section(2, vec([[...name('a'), ...name('b'), 4, 0]]))), 'malformed', /^malformed import kind: 0x04.*exception handling/, 15);
   fails(module(section(2, vec([[...name('a'), ...name('b'), 3, I32, 2]]))), 'malformed', /^malformed mutability/, 17);
   fails(module(section(7, vec([[...name('a'), 9, 0]]))), 'malformed', /^malformed export kind/, 13);

@@ -137,7 +137,7 @@ test('bad immediates are malformed', () => {
 
 test('operators of proposals that are not supported are refused by name', () => {
   const table: [string, ...number[]][] = [
-    ['SIMD is not supported', 0xfd, 12], ['relaxed SIMD is not supported', 0xfd, 0x80, 2], ['threads are not supported', 0xfe, 0],
+    ['relaxed SIMD is not supported', 0xfd, 0x80, 2], ['threads are not supported', 0xfe, 0],
     ['tail calls are not supported', 0x12, 0], ['tail calls are not supported', 0x13, 0, 0], ['exception handling is not supported', 0x06, 0x40],
     ['exception handling is not supported', 0x1f, 0x40, 0], ['typed function references are not supported', 0x14, 0],
     ['garbage collection is not supported', 0xfb, 0], ['wide arithmetic is not supported', 0xfc, 19],
@@ -146,7 +146,6 @@ test('operators of proposals that are not supported are refused by name', () => 
     const error = errorOf(() => readOperator(reader(...bytes)));
     assert.equal([error.kind, error.message, error.place?.offset], ['unsupported', message, 0]);
   }
-  assert.is(errorOf(() => readValType(reader(0x7b))).message, 'SIMD is not supported');
   assert.is(errorOf(() => readValType(reader(0x6e))).message, 'garbage collection is not supported');
   assert.is(errorOf(() => readValType(reader(0x40))).kind, 'malformed');
 });
@@ -165,14 +164,16 @@ test('a feature that is switched off is refused by name', () => {
   refuse('reference-types', 0xd0, 0x70);
   refuse('reference-types', 0x1c, 1, 0x7f);
   refuse('multi-value', 0x02, 0);
+  refuse('simd', 0xfd, 0x6e);
+  assert.match(errorOf(() => readValType(reader(0x7b), without('simd'))).message, 'SIMD');
 });
 
-test('features: names are checked, all of 2.0 but SIMD is on', () => {
-  assert.equal([...DEFAULT_FEATURES], FEATURES.map((row) => row.name).filter((name) => name !== 'simd'));
+test('features: names are checked, all that are supported are on', () => {
+  assert.equal([...DEFAULT_FEATURES], FEATURES.filter((row) => row.supported).map((row) => row.name));
+  assert.ok(DEFAULT_FEATURES.has('simd'));
   assert.equal([...resolveFeatures({ enable: ['multi-value'] })], [...DEFAULT_FEATURES]);
   const unknown = errorOf(() => resolveFeatures({ disable: ['bulk-memroy'] }));
   assert.equal([unknown.kind, unknown.message, unknown.note], ['usage', 'unknown feature "bulk-memroy"', 'did you mean "bulk-memory"?']);
-  assert.match(errorOf(() => resolveFeatures({ enable: ['simd'] })).message, 'not supported yet');
   assert.match(errorOf(() => resolveFeatures({ disable: ['mvp'] })).message, 'cannot be switched off');
 });
 
