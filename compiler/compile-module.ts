@@ -14,6 +14,7 @@ import { vectorPrelude } from './llvm/prelude-simd.js';
 import { writeManifest } from './manifest.js';
 import type { Progress, ResolvedOptions } from './options.js';
 import { scanObject } from './scan.js';
+import { resolveFeatures } from './wasm/features.js';
 import { parseModule } from './wasm/parse.js';
 
 /** The machine that artifacts are compiled for. */
@@ -60,7 +61,7 @@ async function generate(input: Uint8Array, options: CompileOptions, times: Recor
 export async function compileModule(bytes: Uint8Array, options: ResolvedOptions, report: Report): Promise<CompiledModule> {
   const times: Record<string, number> = { parse: 0, lower: 0, codegen: 0, scan: 0 };
   const start = performance.now();
-  const plan = planModule(parseModule(bytes, { name: options.name }), options);
+  const plan = planModule(parseModule(bytes, { name: options.name, features: resolveFeatures(options.features) }), options);
   times.parse = performance.now() - start;
   const cpu = resolveCpu(options.cpu);
   const emit = options.emit === 'artifact' ? 'obj' : options.emit;

@@ -6,6 +6,7 @@ import type { CompiledModule } from './compile-module.js';
 import { CompileError } from './diagnostics.js';
 import { linkObjects, sealArtifact } from './link.js';
 import { resolveOptions, type BuildOptions, type BuildResult, type EmitKind } from './options.js';
+import { resolveFeatures } from './wasm/features.js';
 import { parseModule } from './wasm/parse.js';
 import { validateModule } from './wasm/validate.js';
 
@@ -21,9 +22,10 @@ async function buildWith(child: CompileProcess, bytes: Uint8Array, given: BuildO
   const report = options.onProgress ?? (() => {});
   const clock = stopwatch();
 
-  const module = parseModule(bytes, { name: options.name });
+  const features = resolveFeatures(options.features);
+  const module = parseModule(bytes, { name: options.name, features });
   report({ stage: 'validate', done: 0, total: module.bodies.length });
-  validateModule(module);
+  validateModule(module, { name: options.name, features });
   report({ stage: 'validate', done: module.bodies.length, total: module.bodies.length });
   clock.lap('validate');
 

@@ -24,6 +24,8 @@ export interface BuildOptions {
   readonly nan?: 'native' | 'canonical';
   /** CPU level. Default `v3`. */
   readonly cpu?: CpuLevel;
+  /** Features of WebAssembly to switch, by their names in `compiler/wasm/features.ts`: on, and then off. Default: all that are finished are on. */
+  readonly features?: { readonly enable?: readonly string[]; readonly disable?: readonly string[] };
   /** What to return. Default `artifact`. */
   readonly emit?: EmitKind;
   /** Called as work is done: stage, units done, units in all. */
@@ -53,7 +55,7 @@ export interface BuildResult {
   readonly stats: BuildStats;
 }
 
-type Resolved = Required<Omit<BuildOptions, 'onProgress' | 'costTable'>> & Pick<BuildOptions, 'onProgress' | 'costTable'>;
+type Resolved = Required<Omit<BuildOptions, 'onProgress' | 'costTable' | 'features'>> & Pick<BuildOptions, 'onProgress' | 'costTable' | 'features'>;
 /** Options with every default filled in. */
 export type ResolvedOptions = Resolved;
 
@@ -65,7 +67,7 @@ const ALLOWED: { readonly [K in keyof BuildOptions]?: readonly unknown[] } = {
   cpu: ['v2', 'v3', 'v4', 'native'],
   emit: ['artifact', 'obj', 'asm', 'ir', 'bc'],
 };
-const NAMES: readonly (keyof BuildOptions)[] = ['name', 'optLevel', 'fuel', 'costTable', 'debug', 'nan', 'cpu', 'emit', 'onProgress'];
+const NAMES: readonly (keyof BuildOptions)[] = ['name', 'optLevel', 'fuel', 'costTable', 'debug', 'nan', 'cpu', 'features', 'emit', 'onProgress'];
 
 /**
  * Fills in defaults.

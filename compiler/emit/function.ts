@@ -64,7 +64,7 @@ function emitFunction(partition: Partition, index: number): void {
   }
   const reader = new Reader(module.bytes, body.codeStart, body.codeEnd);
   while (reader.pos < body.codeEnd) {
-    const operator = readOperator(reader);
+    const operator = readOperator(reader, plan.features);
     if (s.skipping && !skipOperator(s, operator)) continue;
     if (plan.options.debug) b.setDebugOffset(operator.offset);
     if (!s.skipping) s.fuel.add(s.cost(operator.op));

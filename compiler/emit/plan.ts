@@ -3,6 +3,7 @@ import { layoutVmctx, type VmctxLayout } from '../../runtime-c/abi.js';
 import type { ResolvedOptions } from '../options.js';
 import type { CostTable } from '../metering/cost.js';
 import { defaultCostTable } from '../metering/cost.js';
+import { type FeatureSet, resolveFeatures } from '../wasm/features.js';
 import type { WasmModule } from '../wasm/module.js';
 import { assignSymbols } from './symbols.js';
 
@@ -10,6 +11,8 @@ export interface ModulePlan {
   readonly module: WasmModule;
   readonly options: ResolvedOptions;
   readonly costs: CostTable;
+  /** The features that the module was validated with. */
+  readonly features: FeatureSet;
   readonly layout: VmctxLayout;
   /** Symbol of every function, by function index (imported ones have none). */
   readonly symbols: readonly string[];
@@ -58,6 +61,7 @@ export function planModule(module: WasmModule, options: ResolvedOptions): Module
   return {
     module,
     options,
+    features: resolveFeatures(options.features),
     costs: options.costTable ?? defaultCostTable(),
     layout: layoutVmctx({ memories: module.memories.length, tables: module.tables.length, globals: module.globals.length, importedFuncs: module.importedFuncs }),
     symbols: assignSymbols(module),
