@@ -110,7 +110,7 @@
 #define WAOT_ACTIVATION_PREV 0
 #define WAOT_ACTIVATION_THREAD 8
 #define WAOT_ACTIVATION_LIMITS 16
-#define WAOT_ACTIVATION_RESERVED 24
+#define WAOT_ACTIVATION_EXIT_SP 24
 #define WAOT_ACTIVATION_SIZE 32
 #define WAOT_BUILTIN_MEMORY_SIZE 0
 #define WAOT_BUILTIN_MEMORY_GROW 8
@@ -284,12 +284,12 @@ struct waot_activation {
   void *prev; /* activation below on the same thread, or NULL */
   void *thread; /* the thread record */
   void *limits; /* the limits of the entering store */
-  uint64_t reserved; /* keeps the size a multiple of 16 */
+  uint64_t exit_sp; /* stack pointer at the entry of the trampoline by which it last left wasm; valid while it is not the newest activation */
 };
 _Static_assert(offsetof(struct waot_activation, prev) == 0, "waot_activation.prev");
 _Static_assert(offsetof(struct waot_activation, thread) == 8, "waot_activation.thread");
 _Static_assert(offsetof(struct waot_activation, limits) == 16, "waot_activation.limits");
-_Static_assert(offsetof(struct waot_activation, reserved) == 24, "waot_activation.reserved");
+_Static_assert(offsetof(struct waot_activation, exit_sp) == 24, "waot_activation.exit_sp");
 _Static_assert(sizeof(struct waot_activation) == 32, "waot_activation");
 
 /* A constant expression. */

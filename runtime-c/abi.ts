@@ -15,6 +15,8 @@ export const NOTE_NAME = 'wasmaot';
 export const NOTE_HEADER = 1;
 /** Note type of the manifest (UTF-8 JSON, see `loader/manifest.ts`). */
 export const NOTE_MANIFEST = 2;
+/** Note type of the function table: u32 count of defined functions; their u32 byte offsets in the wasm file; their symbols, each ending in NUL, empty for `func[index]`. For backtraces. */
+export const NOTE_FUNCTIONS = 3;
 /** The one symbol that an artifact exports: its `waot_module_desc`. */
 export const DESCRIPTOR_SYMBOL = 'waot_module';
 
@@ -124,7 +126,7 @@ export const STRUCTS = [
     f('prev', 'ptr', 'activation below on the same thread, or NULL'),
     f('thread', 'ptr', 'the thread record'),
     f('limits', 'ptr', 'the limits of the entering store'),
-    f('reserved', 'u64', 'keeps the size a multiple of 16'),
+    f('exit_sp', 'u64', 'stack pointer at the entry of the trampoline by which it last left wasm; valid while it is not the newest activation'),
   ] },
 ] as const satisfies readonly AbiStruct[];
 

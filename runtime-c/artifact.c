@@ -205,7 +205,9 @@ static int load(struct waot_artifact *artifact, const struct image *image, const
   }
   if (image->elf.text_size == 0) return 0;
   uintptr_t start = map->l_addr + image->elf.text_vaddr, end = start + image->elf.text_size;
-  if (waot_code_register((void *)start, (void *)end) != 0) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "%s: out of memory", name);
+  const void *unwind = image->elf.unwind_vaddr != 0 ? (const void *)(map->l_addr + image->elf.unwind_vaddr) : NULL;
+  artifact->load_address = map->l_addr;
+  if (waot_code_register_unwind((void *)start, (void *)end, unwind) != 0) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "%s: out of memory", name);
   artifact->text_start = start;
   artifact->text_end = end;
   return 0;
@@ -289,6 +291,17 @@ const char *waot_artifact_manifest(const waot_artifact *artifact, size_t *length
 const waot_type *waot_artifact_type(const waot_artifact *artifact, uint32_t type_index) {
   return type_index < artifact->desc->type_count ? artifact->types[type_index] : NULL;
 }
+
+const waot_artifact *waot_artifact_at(uintptr_t pc, uint64_t *address) {
+  pthread_mutex_lock(&lock);
+  const struct waot_artifact *at = artifacts;
+  while (at != NULL && (pc < at->text_start || pc >= at->text_end)) at = at->next;
+  pthread_mutex_unlock(&lock);
+  if (at != NULL) *address = pc - at->load_address;
+  return at;
+}
+
+const char *waot_artifact_path(const waot_artifact *artifact) { return artifact->path; }
 
 uint32_t waot_artifact_fuel_mode(const waot_artifact *artifact) { return artifact->desc->fuel_mode; }
 uint32_t waot_artifact_import_count(const waot_artifact *artifact) { return artifact->desc->import_count; }

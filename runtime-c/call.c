@@ -2,6 +2,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "backtrace.h"
 #include "internal.h"
 #include "machine.h"
 #include "thread.h"
@@ -26,16 +27,16 @@ static __attribute__((noinline)) int call_host(const waot_func *func, waot_value
 }
 
 /* The fuel law: exhaustion overrides whatever else ended the call, and the consumed fuel is then the limit. */
-static int finish(waot_store *store, int status) {
+static __attribute__((noinline)) int finish_early(waot_store *store, int status) {
   struct waot_limits *limits = &store->limits;
-  if (UNLIKELY(status != WAOT_STATUS_OK)) machine_fp_clean();
-  if (UNLIKELY(limits->fuel > 0)) {
-    store->overshoot = limits->fuel;
-    limits->fuel = 0;
-    return WAOT_STATUS_OUT_OF_FUEL;
-  }
-  return status;
+  waot_trace_settle((struct waot_thread_record *)waot_thread_current);
+  machine_fp_clean();
+  if (limits->fuel <= 0) return status;
+  store->overshoot = limits->fuel;
+  limits->fuel = 0;
+  return WAOT_STATUS_OUT_OF_FUEL;
 }
+static int finish(waot_store *store, int status) { return UNLIKELY(status != WAOT_STATUS_OK || store->limits.fuel > 0) ? finish_early(store, status) : status; }
 
 int waot_call(waot_store *store, const waot_func *func, waot_value *args) {
   struct waot_limits *limits = &store->limits;
@@ -45,10 +46,10 @@ int waot_call(waot_store *store, const waot_func *func, waot_value *args) {
     if (!thread) return WAOT_STATUS_CALL_STACK_EXHAUSTED; /* no stack that wasm could use safely */
   }
   if (UNLIKELY(limits->fuel > 0)) return finish(store, WAOT_STATUS_OUT_OF_FUEL);
-  if (UNLIKELY(__atomic_load_n(&limits->interrupt, __ATOMIC_RELAXED))) return WAOT_STATUS_INTERRUPTED;
+  if (UNLIKELY(__atomic_load_n(&limits->interrupt, __ATOMIC_RELAXED))) return finish(store, WAOT_STATUS_INTERRUPTED);
   /* Too deep, or (then the difference is larger than the stack) on a stack that isn't the thread's. */
   uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-  if (UNLIKELY(here - thread->entry_limit >= thread->stack_high - thread->entry_limit)) return WAOT_STATUS_CALL_STACK_EXHAUSTED;
+  if (UNLIKELY(here - thread->entry_limit >= thread->stack_high - thread->entry_limit)) return finish(store, WAOT_STATUS_CALL_STACK_EXHAUSTED);
   if (UNLIKELY(!func->enter)) return finish(store, call_host(func, args));
   if (UNLIKELY((machine_fp_get() & MACHINE_FP_MASK) != MACHINE_FP_DEFAULT)) return finish(store, enter_with_default_fp(&thread->head, limits, func, args));
   return finish(store, waot_enter(&thread->head, limits, func, args));

@@ -16,6 +16,7 @@
 struct range {
   uintptr_t start, end; /* [start, end) */
   size_t registrations;
+  const void *unwind; /* code: its .eh_frame_hdr, or NULL */
 };
 
 struct snapshot {
@@ -45,7 +46,8 @@ static size_t find(const struct snapshot *set, uintptr_t address) {
   return low;
 }
 
-static bool contains(struct range_set *set, uintptr_t address) {
+/* Whether the address is in a range of the set; then *unwind (which may be NULL) is that of the range. */
+static bool contains(struct range_set *set, uintptr_t address, const void **unwind) {
   /* Sequentially consistent, like the writer's exchange and its load of the count: either the writer sees this reader, or this reader sees the new snapshot. */
   atomic_fetch_add(&set->readers, 1);
   const struct snapshot *now = atomic_load(&set->current);
@@ -53,6 +55,7 @@ static bool contains(struct range_set *set, uintptr_t address) {
   if (now) {
     size_t i = find(now, address);
     found = i < now->count && __atomic_load_n(&now->ranges[i].start, __ATOMIC_RELAXED) <= address;
+    if (found && unwind) *unwind = now->ranges[i].unwind;
   }
   atomic_fetch_sub(&set->readers, 1);
   return found;
@@ -92,7 +95,7 @@ static struct snapshot *copy_with(const struct snapshot *now, size_t i, struct r
   return made;
 }
 
-static int add(struct range_set *set, uintptr_t start, uintptr_t end) {
+static int add(struct range_set *set, uintptr_t start, uintptr_t end, const void *unwind) {
   if (start >= end) return -1;
   int result = -1;
   pthread_mutex_lock(&lock);
@@ -103,7 +106,7 @@ static int add(struct range_set *set, uintptr_t start, uintptr_t end) {
     at->registrations++; /* readers don't look at it */
     result = 0;
   } else if (!at || at->start >= end) {
-    struct snapshot *next = copy_with(now, i, (struct range){ start, end, 1 });
+    struct snapshot *next = copy_with(now, i, (struct range){ start, end, 1, unwind });
     if (next) {
       publish(set, next);
       result = 0;
@@ -133,13 +136,18 @@ static void drop(struct range_set *set, uintptr_t start, uintptr_t end) {
   pthread_mutex_unlock(&lock);
 }
 
-int waot_code_register(const void *start, const void *end) { return add(&code, (uintptr_t)start, (uintptr_t)end); }
+int waot_code_register(const void *start, const void *end) { return add(&code, (uintptr_t)start, (uintptr_t)end, NULL); }
+int waot_code_register_unwind(const void *start, const void *end, const void *unwind) { return add(&code, (uintptr_t)start, (uintptr_t)end, unwind); }
 void waot_code_unregister(const void *start, const void *end) { drop(&code, (uintptr_t)start, (uintptr_t)end); }
-bool waot_code_contains(const void *pc) { return contains(&code, (uintptr_t)pc); }
+bool waot_code_contains(const void *pc) { return contains(&code, (uintptr_t)pc, NULL); }
+const void *waot_code_unwind(const void *pc) {
+  const void *unwind = NULL;
+  return contains(&code, (uintptr_t)pc, &unwind) ? unwind : NULL;
+}
 
-int waot_guard_register(void *base, size_t size) { return add(&guards, (uintptr_t)base, (uintptr_t)base + size); }
+int waot_guard_register(void *base, size_t size) { return add(&guards, (uintptr_t)base, (uintptr_t)base + size, NULL); }
 void waot_guard_unregister(void *base, size_t size) { drop(&guards, (uintptr_t)base, (uintptr_t)base + size); }
-bool waot_guard_contains(const void *address) { return contains(&guards, (uintptr_t)address); }
+bool waot_guard_contains(const void *address) { return contains(&guards, (uintptr_t)address, NULL); }
 
 void waot_code_map_fork_prepare(void) { pthread_mutex_lock(&lock); }
 void waot_code_map_fork_parent(void) { pthread_mutex_unlock(&lock); }

@@ -13,9 +13,13 @@
 /* Declares [start, end) to be the text of an artifact: a tick or a fault whose pc lies there is the runtime's. Registering the same range again counts.
  * Returns 0, or -1 when the range is empty, overlaps another one, or memory is short. */
 int waot_code_register(const void *start, const void *end);
+/* The same with the text's unwind tables (its .eh_frame_hdr; may be NULL), which must stay readable for as long. */
+int waot_code_register_unwind(const void *start, const void *end, const void *unwind);
 /* Takes back one registration. To be called before the text is unmapped, when no activation can run it. */
 void waot_code_unregister(const void *start, const void *end);
 bool waot_code_contains(const void *pc);
+/* The unwind tables for code at pc; NULL where there is no compiled code, or none are known. Like waot_code_contains, for handlers. */
+const void *waot_code_unwind(const void *pc);
 
 /* Declares [base, base + size) to be the reservation of a linear memory: a fault of compiled code there is an out-of-bounds access. Counts like waot_code_register.
  * Returns 0, or -1. */

@@ -183,6 +183,10 @@ int waot_elf_check_segments(const uint8_t *bytes, size_t size, const char *path,
       case PT_GNU_STACK: /* without it, or with PF_X, the dynamic linker would make all stacks executable */
         stack = (segment.p_flags & PF_X) == 0;
         break;
+      case PT_GNU_EH_FRAME:
+        if (segment.p_memsz < 12 || !in_file(&file, segment.p_offset, segment.p_filesz) || !is_mapped_by_load(&file, &segment)) return refuse(&file, "damaged: the unwind tables are not in a segment");
+        elf->unwind_vaddr = segment.p_vaddr;
+        break;
       case PT_INTERP: return refuse(&file, "not a wasm-aot artifact: it is a program");
       default: break;
     }

@@ -13,6 +13,7 @@ struct waot_elf {
   const uint8_t *manifest;
   size_t manifest_length;
   uint64_t text_vaddr, text_size; /* of the one executable segment; size 0 when there is none */
+  uint64_t unwind_vaddr;          /* of .eh_frame_hdr; 0 when there is none */
   uint64_t span;                  /* end of the highest segment: the bytes of address space from the load address on */
 };
 

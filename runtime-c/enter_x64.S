@@ -178,7 +178,8 @@ end_function waot_enter
   jne .Lrefuse_interrupted
 .endm
 
-/* Where check_exit goes: nothing is on the stack but the return address. */
+/* Where check_exit goes: nothing is on the stack but the return address. It ends by a trap: the frames have to be noted before anything else uses the stack, of which
+ * there may be too little left for a call. */
 function waot_refuse
 .Lrefuse_fuel:
   movl $WAOT_STATUS_OUT_OF_FUEL, %eax
@@ -189,8 +190,10 @@ function waot_refuse
 .Lrefuse_interrupted:
   movl $WAOT_STATUS_INTERRUPTED, %eax
 .Lrefuse:
-  movq WAOT_THREAD_TOP(%r10), %r11
-  jmp waot_land
+  .globl waot_refused
+  .hidden waot_refused
+waot_refused:
+  ud2                                        /* the handler notes the frames of the activation, and goes on at the landing with the status in eax */
 end_function waot_refuse
 
 /*
@@ -206,6 +209,7 @@ end_function waot_refuse
  */
 .macro leave_wasm labels
   check_exit
+  movq %rsp, WAOT_ACTIVATION_EXIT_SP(%r11)   /* where backtraces of this activation begin */
   push_scratch ENTER_RBP(%r11)
   push_saved %rbp
   push_saved %rbx
@@ -254,9 +258,16 @@ end_function waot_refuse
   jz .L\labels\()_awake
 .L\labels\()_interrupted:
   movl $WAOT_STATUS_INTERRUPTED, %eax
-  jmp .L\labels\()_failed
+  jmp .L\labels\()_refused
 .L\labels\()_exhausted:
   movl $WAOT_STATUS_OUT_OF_FUEL, %eax
+.L\labels\()_refused:
+  .cfi_remember_state
+  pop_saved %rbx
+  addq $16, %rsp
+  .cfi_adjust_cfa_offset -16
+  jmp waot_refused
+  .cfi_restore_state
 .L\labels\()_failed:
   movq %rbx, %r11
   jmp waot_land

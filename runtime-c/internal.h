@@ -101,6 +101,7 @@ struct waot_artifact {
   const waot_type **types; /* interned, by type index */
   char *manifest;
   size_t manifest_length;
+  uintptr_t load_address;
   uintptr_t text_start, text_end; /* registered with the code map; equal when there is no code */
   struct waot_artifact *next;
 };
@@ -113,6 +114,9 @@ const waot_type *waot_type_intern(uint32_t param_count, uint32_t result_count, c
 
 /* artifact.c: one more, or one less, reference. */
 void waot_artifact_retain(waot_artifact *artifact);
+
+/* artifact.c: the artifact whose text an address is in, and the address as in the file's symbol table; NULL when there is none. */
+const waot_artifact *waot_artifact_at(uintptr_t pc, uint64_t *address);
 
 /* memory.c: re-reads the length where it may have grown behind the runtime's back, then says whether [start, start + count) lies inside. */
 bool waot_memory_in_bounds(waot_memory *memory, uint64_t start, uint64_t count);

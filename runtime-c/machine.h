@@ -14,9 +14,20 @@
 
 #include "code_map.h"
 
+/* A place in compiled code: in a frame that is interrupted, or that has called (then pc is the return address). */
+struct waot_code_place {
+  uintptr_t pc, sp;
+  uintptr_t link; /* of an interrupted frame: what its return address is while it is in a register; else 0 */
+  int is_call;
+};
+
 #if defined(__x86_64__)
 
 #include <xmmintrin.h>
+
+/* DWARF's numbers of the stack pointer and of the return address. */
+#define MACHINE_DWARF_SP 7
+#define MACHINE_DWARF_RETURN 16
 
 static inline uintptr_t machine_pc(const ucontext_t *context) { return (uintptr_t)context->uc_mcontext.gregs[REG_RIP]; }
 static inline uintptr_t machine_sp(const ucontext_t *context) { return (uintptr_t)context->uc_mcontext.gregs[REG_RSP]; }
@@ -29,6 +40,15 @@ static inline void machine_redirect(ucontext_t *context, const void *pc, void *s
   regs[REG_RSP] = (greg_t)(uintptr_t)sp;
   regs[REG_RAX] = result;
 }
+
+static inline struct waot_code_place machine_place(const ucontext_t *context) { return (struct waot_code_place){ .pc = machine_pc(context), .sp = machine_sp(context) }; }
+
+/* Where compiled code left for the host: the trampolines note the stack pointer of their entry, at which the return address lies. */
+#define MACHINE_KNOWS_EXITS 1
+static inline struct waot_code_place machine_exit_place(uintptr_t sp) { return (struct waot_code_place){ .pc = *(const uintptr_t *)sp, .sp = sp + sizeof(uintptr_t), .is_call = 1 }; }
+/* The trampolines end an activation by a trap at waot_refused, with the status in eax and the stack as at their entry, so that its frames can be noted. */
+extern const char waot_refused[] __attribute__((visibility("hidden")));
+static inline int machine_refused(const ucontext_t *context) { return machine_pc(context) == (uintptr_t)waot_refused ? (int)context->uc_mcontext.gregs[REG_RAX] : 0; }
 
 /* The signal of llvm.ubsantrap, and the codes with which the kernel sends it for one. */
 #define MACHINE_TRAP_SIGNAL SIGILL
@@ -64,6 +84,16 @@ static inline void machine_redirect(ucontext_t *context, const void *pc, void *s
   context->uc_mcontext.sp = (uintptr_t)sp;
   context->uc_mcontext.regs[0] = (uint32_t)result;
 }
+
+#define MACHINE_DWARF_SP 31
+#define MACHINE_DWARF_RETURN 30
+static inline struct waot_code_place machine_place(const ucontext_t *context) {
+  return (struct waot_code_place){ .pc = machine_pc(context), .sp = machine_sp(context), .link = context->uc_mcontext.regs[30] };
+}
+/* The trampolines of this architecture note nothing, so the frames of activations that they end, and of those below, stay unknown. */
+#define MACHINE_KNOWS_EXITS 0
+static inline struct waot_code_place machine_exit_place(uintptr_t sp) { return (struct waot_code_place){ .sp = sp }; }
+static inline int machine_refused(const ucontext_t *context) { (void)context; return 0; }
 
 /* `brk #0x5500 | operand`: 1101'0100'001, 16 bits, 00000. */
 #define MACHINE_TRAP_SIGNAL SIGTRAP

@@ -15,6 +15,9 @@
 #include "abi.h"
 #include "include/wasm_aot.h"
 
+/* Frames that are remembered of a call that ended early. */
+#define WAOT_TRACE_MAX 64
+
 struct waot_thread_record {
   struct waot_thread head; /* first: what the assembly and the tick signal know */
   pid_t tid;
@@ -24,6 +27,9 @@ struct waot_thread_record {
   void *mapping;                   /* guard page, signal stack, this record */
   size_t mapping_size;
   void *signal_stack;              /* inside the mapping, or NULL when the thread had a good one before */
+  uintptr_t trace[WAOT_TRACE_MAX]; /* the frames of the last activation that ended early: see backtrace.h */
+  uint32_t trace_count;
+  bool trace_is_new;
   int (*poll)(void *data);         /* waot_thread_set_poll() */
   void *poll_data;
   uint32_t unanswered;             /* the checker's: periods that the pending tick has been under way */

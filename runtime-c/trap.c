@@ -8,6 +8,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "backtrace.h"
 #include "code_map.h"
 #include "machine.h"
 #include "signals.h"
@@ -25,8 +26,9 @@ static pid_t own_pid;
 static const int fault_signals[] = { SIGSEGV, SIGBUS, MACHINE_TRAP_SIGNAL };
 #define FAULT_SIGNALS (sizeof fault_signals / sizeof fault_signals[0])
 
-/* Sends the interrupted compiled code to the landing of the newest activation. The fuel register stays as it is. */
-static void redirect(ucontext_t *context, const struct waot_thread *thread, int status) {
+/* Sends the interrupted compiled code to the landing of the newest activation, after its frames have been noted. The fuel register stays as it is. */
+static void redirect(ucontext_t *context, struct waot_thread *thread, int status, struct waot_code_place from) {
+  waot_trace_end(thread, from);
   machine_redirect(context, waot_landing, thread->top, status);
 }
 
@@ -50,8 +52,8 @@ static void on_tick(int signal, siginfo_t *info, void *context_ptr) {
   if (thread->top && waot_code_contains((void *)machine_pc(context))) {
     struct waot_limits *limits = ((const struct waot_activation *)thread->top)->limits;
     if (is_ending(thread)) __atomic_fetch_or(&limits->interrupt, WAOT_INTERRUPT_ENDING, __ATOMIC_RELAXED);
-    if (machine_fuel(context) > 0) redirect(context, thread, WAOT_STATUS_OUT_OF_FUEL);
-    else if (__atomic_load_n(&limits->interrupt, __ATOMIC_RELAXED)) redirect(context, thread, WAOT_STATUS_INTERRUPTED);
+    if (machine_fuel(context) > 0) redirect(context, thread, WAOT_STATUS_OUT_OF_FUEL, machine_place(context));
+    else if (__atomic_load_n(&limits->interrupt, __ATOMIC_RELAXED)) redirect(context, thread, WAOT_STATUS_INTERRUPTED, machine_place(context));
   }
   __atomic_store_n(&thread->tick_pending, 0, __ATOMIC_SEQ_CST);
   errno = saved_errno;
@@ -85,8 +87,11 @@ static int classify(int signal, const siginfo_t *info, const ucontext_t *context
 
 static void on_fault(int signal, siginfo_t *info, void *context) {
   int saved_errno = errno;
+  struct waot_thread *thread = waot_thread_current;
   int status = classify(signal, info, context);
-  if (status) redirect(context, waot_thread_current, status);
+  int refused = signal == MACHINE_TRAP_SIGNAL && machine_is_trap_code(info->si_code) ? machine_refused(context) : 0;
+  if (status) redirect(context, thread, status, machine_place(context));
+  else if (refused) redirect(context, thread, refused, machine_exit_place(machine_sp(context)));
   else waot_signal_pass_on(signal, info, context, false);
   errno = saved_errno;
 }

@@ -239,6 +239,18 @@ WAOT_API int waot_call(waot_store *store, const waot_func *func, waot_value *arg
 /* Walks every externref root of the store: elements of externref tables, externref globals (own ones). For the host's garbage collection between activations. */
 typedef void (*waot_root_fn)(void *data, uint64_t ref);
 WAOT_API void waot_store_visit_externrefs(waot_store *store, waot_root_fn fn, void *data);
+/* A frame of compiled code. */
+typedef struct waot_frame {
+  const waot_artifact *artifact;
+  uint64_t address;    /* in the artifact's text, as its symbol table and DWARF have it; inside the instruction that runs, or that has called */
+  uint32_t activation; /* counts from the newest, 0, on */
+} waot_frame;
+/* The frames of compiled code on the calling thread, innermost first, at most 64 of each activation. With `ended` non-zero, activation 0 is the last call, which waot_call has just said to have
+ * ended by a trap, out of fuel, or interrupted; those that are open below it follow. Returns how many it wrote. On AArch64 only frames of the ended call, and
+ * none of one that ended at the call of a host function. */
+WAOT_API uint32_t waot_backtrace(int ended, waot_frame *frames, uint32_t max);
+/* The file that an artifact was opened from. */
+WAOT_API const char *waot_artifact_path(const waot_artifact *artifact);
 /* Number of activations open on the calling thread (0: no wasm frame below). */
 WAOT_API uint32_t waot_thread_depth(void);
 

@@ -9,11 +9,15 @@ void *guest_library;
 static int register_text(struct dl_phdr_info *info, size_t size, void *path) {
   (void)size;
   if (strcmp(info->dlpi_name, path) != 0) return 0;
+  const char *unwind = NULL;
+  for (int i = 0; i < info->dlpi_phnum; i++) {
+    if (info->dlpi_phdr[i].p_type == PT_GNU_EH_FRAME) unwind = (const char *)info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+  }
   for (int i = 0; i < info->dlpi_phnum; i++) {
     const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
     if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X)) continue;
     const char *start = (const char *)info->dlpi_addr + segment->p_vaddr;
-    CHECK_EQUAL(waot_code_register(start, start + segment->p_memsz), 0);
+    CHECK_EQUAL(waot_code_register_unwind(start, start + segment->p_memsz, unwind), 0);
   }
   return 1;
 }
@@ -91,6 +95,16 @@ double now_ns(void) {
   return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
+static bool skipped(const char *name) {
+  const char *list = getenv("WAOT_TEST_SKIP");
+  for (size_t length = strlen(name); list && *list; list += *list == ';') {
+    size_t one = strcspn(list, ";");
+    if (one == length && memcmp(list, name, one) == 0) return true;
+    list += one;
+  }
+  return false;
+}
+
 int run_cases(int argc, char **argv, const struct test_case *cases, size_t count) {
   if (argc < 2) {
     fprintf(stderr, "usage: %s guest.so [case...]\n", argv[0]);
@@ -99,7 +113,7 @@ int run_cases(int argc, char **argv, const struct test_case *cases, size_t count
   setvbuf(stdout, NULL, _IOLBF, 0);
   guest_open(argv[1]);
   for (size_t i = 0; i < count; i++) {
-    bool wanted = argc == 2;
+    bool wanted = argc == 2 && !skipped(cases[i].name);
     for (int a = 2; a < argc; a++) wanted |= strcmp(argv[a], cases[i].name) == 0;
     if (!wanted) continue;
     cases[i].run();

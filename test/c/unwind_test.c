@@ -2,16 +2,23 @@
  * unwind_test.c - an unwinder gets from every instruction of the trampolines and of compiled code to main, with all callee-saved registers right.
  *
  * Each way through the trampolines is single-stepped (trap flag, SIGTRAP); at every instruction libgcc's unwinder walks from the interrupted context up to a caller whose registers
- * are known. A second check walks the frame-pointer chain from a host function.
+ * are known, and so does libunwind where it is compiled in (WITH_LIBUNWIND); the runtime's own walk of the wasm frames must find what libgcc finds. A second check walks the frame-pointer
+ * chain from a host function.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "../../runtime-c/backtrace.h"
 #include "harness.h"
 
 #include <execinfo.h>
 #include <ucontext.h>
 #include <unwind.h>
+
+#ifdef WITH_LIBUNWIND
+#define UNW_LOCAL_ONLY
+#include <libunwind.h>
+#endif
 
 #define MAGIC 0x5a5a0000
 
@@ -21,28 +28,76 @@ extern const char waot_enter_text[] __asm__("waot_enter"), waot_exit_text[] __as
 int main(int argc, char **argv);
 
 static struct {
-  unsigned long steps, in_guest, in_enter, in_exit;
+  unsigned long steps, in_guest, in_enter, in_exit, own_walks, libunwind;
 } seen;
 
 struct walk {
   bool caller, main;
   unsigned frames;
+  bool below;                /* an activation, or the host, has been met below compiled code */
+  uintptr_t wasm[WAOT_TRACE_MAX]; /* the frames of compiled code above that: where they are, inside the instruction */
+  uint32_t wasm_count;
 };
 
+static const int saved[] = { 3, 6, 12, 13, 14, 15 }; /* DWARF numbers of rbx, rbp, r12 .. r15 */
+#define SAVED (sizeof saved / sizeof saved[0])
+
 static _Unwind_Reason_Code visit(struct _Unwind_Context *context, void *data) {
-  static const int saved[] = { 3, 6, 12, 13, 14, 15 }; /* DWARF numbers of rbx, rbp, r12 .. r15 */
   struct walk *walk = data;
   const char *ip = (const char *)_Unwind_GetIP(context);
   walk->frames++;
   if (ip > (const char *)call_with_magic && ip < call_with_magic_end && !walk->caller) {
     walk->caller = true;
-    for (size_t i = 0; i < sizeof saved / sizeof saved[0]; i++) CHECK_EQUAL(_Unwind_GetGR(context, saved[i]), MAGIC + saved[i]);
+    for (size_t i = 0; i < SAVED; i++) CHECK_EQUAL(_Unwind_GetGR(context, saved[i]), MAGIC + saved[i]);
   }
+  int before = 0; /* set where ip is the interrupted instruction, not a return address */
+  ip = (const char *)_Unwind_GetIPInfo(context, &before);
+  const char *at = ip - !before;
+  if (!waot_code_contains(at)) walk->below |= walk->wasm_count > 0;
+  else if (!walk->below && walk->wasm_count < WAOT_TRACE_MAX) walk->wasm[walk->wasm_count++] = (uintptr_t)at;
   /* In compiled code's frames rbp is the fuel: negative, or not far above 0. Never a frame pointer. */
   if (waot_code_contains(ip - 1)) CHECK((int64_t)_Unwind_GetGR(context, 6) < INT64_C(1) << 32);
   if (_Unwind_FindEnclosingFunction((void *)(ip - 1)) == (void *)main) walk->main = true;
   return _URC_NO_REASON;
 }
+
+/* The runtime's own walk, from where a handler would begin it. */
+static void check_own_walk(const ucontext_t *context, const struct walk *walk) {
+  uintptr_t addresses[WAOT_TRACE_MAX];
+  if (!waot_code_contains((void *)machine_pc(context))) return;
+  uint32_t count = waot_walk(machine_place(context), waot_thread_current->top, addresses, WAOT_TRACE_MAX);
+  CHECK_EQUAL(count, walk->wasm_count);
+  for (uint32_t i = 0; i < count; i++) CHECK_EQUAL(addresses[i], walk->wasm[i]);
+  seen.own_walks++;
+}
+
+#ifdef WITH_LIBUNWIND
+/* libunwind's view: the caller with its registers, and main. */
+static void check_libunwind(const ucontext_t *context) {
+  static const unw_regnum_t registers[SAVED] = { UNW_X86_64_RBX, UNW_X86_64_RBP, UNW_X86_64_R12, UNW_X86_64_R13, UNW_X86_64_R14, UNW_X86_64_R15 };
+  ucontext_t copy = *context;
+  unw_cursor_t cursor;
+  CHECK_EQUAL(unw_init_local2(&cursor, &copy, UNW_INIT_SIGNAL_FRAME), 0);
+  bool caller = false, in_main = false;
+  do {
+    unw_word_t ip, value;
+    unw_proc_info_t info;
+    CHECK_EQUAL(unw_get_reg(&cursor, UNW_REG_IP, &ip), 0);
+    if (!caller && ip > (unw_word_t)call_with_magic && ip < (unw_word_t)call_with_magic_end) {
+      caller = true;
+      for (size_t i = 0; i < SAVED; i++) {
+        CHECK_EQUAL(unw_get_reg(&cursor, registers[i], &value), 0);
+        CHECK_EQUAL(value, MAGIC + saved[i]);
+      }
+    }
+    in_main |= unw_get_proc_info(&cursor, &info) == 0 && info.start_ip == (unw_word_t)main;
+  } while (unw_step(&cursor) > 0);
+  CHECK(caller && in_main);
+  seen.libunwind++;
+}
+#else
+static void check_libunwind(const ucontext_t *context) { (void)context; }
+#endif
 
 static void on_step(int signal, siginfo_t *info, void *context_ptr) {
   (void)signal, (void)info;
@@ -53,13 +108,15 @@ static void on_step(int signal, siginfo_t *info, void *context_ptr) {
   seen.in_guest += waot_code_contains(pc);
   seen.in_enter += pc >= waot_enter_text && pc < waot_enter_text + 256;
   seen.in_exit += pc >= waot_exit_text && pc < waot_exit_text + 256;
-  struct walk walk = { false, false, 0 };
+  struct walk walk = { .frames = 0 };
   _Unwind_Backtrace(visit, &walk);
   if (!walk.caller || !walk.main) {
     fprintf(stderr, "lost at pc %p (waot_enter%+ld, waot_exit%+ld, waot_builtin_enter_memory_grow%+ld): %u frames\n", (const void *)pc, (long)(pc - waot_enter_text),
             (long)(pc - waot_exit_text), (long)(pc - waot_grow_text), walk.frames);
     exit(1);
   }
+  check_own_walk(context, &walk);
+  check_libunwind(context);
 }
 
 static int call(void *store, const void *func, void *args) { return waot_call(store, func, args); }
@@ -203,5 +260,7 @@ int main(int argc, char **argv) {
     { "every instruction", test_every_instruction },
     { "every instruction of the slow paths", test_slow_paths },
   };
-  return run_cases(argc, argv, cases, sizeof cases / sizeof cases[0]);
+  int result = run_cases(argc, argv, cases, sizeof cases / sizeof cases[0]);
+  if (result == 0) printf("ok %lu instructions unwound by libgcc, %lu by libunwind, %lu walks of our own\n", seen.steps, seen.libunwind, seen.own_walks);
+  return result;
 }
