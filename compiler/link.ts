@@ -40,9 +40,10 @@ function outputError(path: string, error: unknown): CompileError {
 
 interface Finished { readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly stderr: string }
 
+/** Runs the linker. Should it crash, it must not put files for a symbolizer into the temporary directory. */
 function runProgram(program: string, args: readonly string[], cwd: string): Promise<Finished> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { cwd, stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
+    const child = spawn(program, args, { cwd, stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, LC_ALL: 'C', LLVM_DISABLE_SYMBOLIZATION: '1' } });
     let stderr = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => { stderr += text; });
     child.on('error', reject);
@@ -53,9 +54,8 @@ function runProgram(program: string, args: readonly string[], cwd: string): Prom
 /** Judges lld's end. It maps its output, so a disk that fills up ends it with SIGBUS. */
 function linkError({ code, signal, stderr }: Finished): CompileError {
   const text = stderr.trim();
-  if (signal === 'SIGBUS' || /No space left on device|Disk quota exceeded/.test(text)) {
-    return new CompileError({ kind: 'output', message: `the link found no room in ${tmpdir()}`, note: text || undefined });
-  }
+  const full = /^.*(?:No space left on device|Disk quota exceeded).*$/m.exec(text);
+  if (full || signal === 'SIGBUS') return new CompileError({ kind: 'output', message: `the link found no room in ${tmpdir()}`, note: full?.[0] });
   return new CompileError({ kind: 'internal', message: `ld.lld failed (${signal ?? `exit code ${code}`})${text ? `:\n${text}` : ''}` });
 }
 
