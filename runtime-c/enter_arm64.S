@@ -173,7 +173,7 @@ waot_landing:
   mov w0, w20
   b .Lenter_quiet
 
-  /* The trampolines below come here to end the activation x9 with the status in w0. In two steps, because no single CFI could describe a jump that
+  /* The exit trampoline comes here to end the activation x9 with the status in w0. In two steps, because no single CFI could describe a jump that
    * also moves the stack: at the first instruction the frame is found through x9. */
 waot_land:
   .cfi_def_cfa x9, ENTER_CFA
@@ -200,7 +200,19 @@ end_function waot_enter
   cbnz w9, .Lrefuse_interrupted
 .endm
 
-/* Where check_exit goes: the frame is that of the function's entry. */
+#define EXIT_FRAME 32 /* MACHINE_EXIT_FRAME of machine.h */
+#define EXIT_X28 16
+
+/* Pushes the frame of the way out of wasm, with its record. */
+.macro push_exit_frame
+  stp x29, x30, [sp, #-EXIT_FRAME]!
+  .cfi_adjust_cfa_offset EXIT_FRAME
+  .cfi_rel_offset x29, 0
+  .cfi_rel_offset x30, 8
+.endm
+
+/* Where check_exit goes: the frame is that of the function's entry. It ends by a trap: the frames have to be noted before anything else uses the stack, of which
+ * there may be too little left for a call. */
 function waot_refuse
 .Lrefuse_fuel:
   mov w0, #WAOT_STATUS_OUT_OF_FUEL
@@ -211,8 +223,11 @@ function waot_refuse
 .Lrefuse_interrupted:
   mov w0, #WAOT_STATUS_INTERRUPTED
 .Lrefuse:
-  ldr x9, [x10, #WAOT_THREAD_TOP]
-  b waot_land
+  push_exit_frame
+  .globl waot_refused
+  .hidden waot_refused
+waot_refused:
+  brk #0                                     /* the handler notes the frames of the activation, and goes on at the landing with the status in w0 */
 end_function waot_refuse
 
 /*
@@ -226,16 +241,12 @@ end_function waot_refuse
  *
  * `leave_wasm` and `return_to_wasm` enclose the call; the first keeps the argument registers x0 to x5, the second x0. `labels` names the local labels.
  */
-#define EXIT_FRAME 32
-#define EXIT_X28 16
 .macro leave_wasm labels
   check_exit
-  stp x29, x30, [sp, #-EXIT_FRAME]!
-  .cfi_adjust_cfa_offset EXIT_FRAME
-  .cfi_rel_offset x29, 0
-  .cfi_rel_offset x30, 8
+  push_exit_frame
   save_pair x28, x19, EXIT_X28
   mov x29, sp
+  str x29, [x11, #WAOT_ACTIVATION_EXIT_SP]   /* where backtraces of this activation begin */
   mov x19, x11
   str x28, [x12, #WAOT_LIMITS_FUEL]          /* the host sees, and can change, the fuel */
   str wzr, [x10, #WAOT_THREAD_IN_WASM]       /* before the load of tick_pending; see waot_landing */
@@ -281,9 +292,15 @@ end_function waot_refuse
   cbz w9, .L\labels\()_awake
 .L\labels\()_interrupted:
   mov w0, #WAOT_STATUS_INTERRUPTED
-  b .L\labels\()_failed
+  b .L\labels\()_refused
 .L\labels\()_exhausted:
   mov w0, #WAOT_STATUS_OUT_OF_FUEL
+.L\labels\()_refused:
+  .cfi_remember_state
+  ldr x19, [sp, #EXIT_X28 + 8]
+  .cfi_restore x19
+  b waot_refused
+  .cfi_restore_state
 .L\labels\()_failed:
   mov x9, x19
   b waot_land

@@ -88,12 +88,18 @@ static inline void machine_redirect(ucontext_t *context, const void *pc, void *s
 #define MACHINE_DWARF_SP 31
 #define MACHINE_DWARF_RETURN 30
 static inline struct waot_code_place machine_place(const ucontext_t *context) {
-  return (struct waot_code_place){ .pc = machine_pc(context), .sp = machine_sp(context), .link = context->uc_mcontext.regs[30] };
+  return (struct waot_code_place){ .pc = machine_pc(context), .sp = machine_sp(context), .link = context->uc_mcontext.regs[30], .is_call = 0 };
 }
-/* The trampolines of this architecture note nothing, so the frames of activations that they end, and of those below, stay unknown. */
-#define MACHINE_KNOWS_EXITS 0
-static inline struct waot_code_place machine_exit_place(uintptr_t sp) { return (struct waot_code_place){ .sp = sp }; }
-static inline int machine_refused(const ucontext_t *context) { (void)context; return 0; }
+
+/* Where compiled code left for the host: the trampolines note the address of their frame record, at the bottom of a frame of MACHINE_EXIT_FRAME bytes. */
+#define MACHINE_KNOWS_EXITS 1
+#define MACHINE_EXIT_FRAME 32 /* EXIT_FRAME of enter_arm64.S */
+static inline struct waot_code_place machine_exit_place(uintptr_t sp) {
+  return (struct waot_code_place){ .pc = ((const uintptr_t *)sp)[1], .sp = sp + MACHINE_EXIT_FRAME, .link = 0, .is_call = 1 };
+}
+/* The trampolines end an activation by a trap at waot_refused, with the status in w0 and such a frame, so that its frames can be noted. */
+extern const char waot_refused[] __attribute__((visibility("hidden")));
+static inline int machine_refused(const ucontext_t *context) { return machine_pc(context) == (uintptr_t)waot_refused ? (int)context->uc_mcontext.regs[0] : 0; }
 
 /* `brk #0x5500 | operand`: 1101'0100'001, 16 bits, 00000. */
 #define MACHINE_TRAP_SIGNAL SIGTRAP

@@ -36,6 +36,17 @@ export interface Toolchain {
 
 export const NATIVE: Toolchain = { cc: 'gcc', cxx: 'g++', arch: 'x64' };
 
+/** From this machine to AArch64 Linux, and the tools that building and running take. */
+export const CROSS_ARM64: Toolchain = { cc: 'aarch64-linux-gnu-gcc', cxx: 'aarch64-linux-gnu-g++', arch: 'arm64' };
+export const CROSS_ARM64_TOOLS = [
+  ['aarch64-linux-gnu-gcc', 'gcc-aarch64-linux-gnu'], ['aarch64-linux-gnu-g++', 'g++-aarch64-linux-gnu'], ['qemu-aarch64', 'qemu-user'], ['clang-22', 'clang-22'], ['ld.lld-22', 'lld-22'],
+] as const;
+
+/** Runs a program built by CROSS_ARM64 in the emulator; compilers that it starts are cross compilers too. */
+export function runArm64(command: readonly string[], timeout: number, env: NodeJS.ProcessEnv = {}): { status: number | null; signal: NodeJS.Signals | null; stdout: string; stderr: string } {
+  return spawnSync('qemu-aarch64', ['-L', '/usr/aarch64-linux-gnu', ...command], { encoding: 'utf8', timeout, env: { ...process.env, CC: CROSS_ARM64.cc, ...env } });
+}
+
 /** The runtime under AddressSanitizer and UndefinedBehaviorSanitizer. The first report ends the program. */
 export const SANITIZED: Toolchain = {
   ...NATIVE,

@@ -4,9 +4,9 @@
 #include <pthread.h>
 #include <stdexcept>
 #include <string>
-#include <xmmintrin.h>
 
 #include "../../runtime-c/include/wasm_aot.h"
+#include "../../runtime-c/machine.h"
 
 struct guest;
 extern "C" {
@@ -120,12 +120,17 @@ int main(int argc, char **argv) {
   CHECK_EQUAL(guest_call(state.self, "guest_trap", &value), STATUS_UNREACHABLE);
   std::puts("ok calls after exceptions");
 
-  unsigned before = _mm_getcsr(), odd = before | 0x8040;
-  _mm_setcsr(odd);
+#if defined(__x86_64__)
+  constexpr machine_fp_control flush_to_zero = 0x8040;
+#else
+  constexpr machine_fp_control flush_to_zero = 1 << 24;
+#endif
+  machine_fp_control before = machine_fp_get(), odd = before | flush_to_zero;
+  machine_fp_set(odd);
   throw_through(state, 2, 0);
-  unsigned after = _mm_getcsr();
-  _mm_setcsr(before);
-  CHECK_EQUAL(after & 0xffc0, odd & 0xffc0);
+  machine_fp_control after = machine_fp_get();
+  machine_fp_set(before);
+  CHECK_EQUAL(after & MACHINE_FP_MASK, odd & MACHINE_FP_MASK);
   std::puts("ok floating-point environment after an exception");
   guest_delete(state.self);
 

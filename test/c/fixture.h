@@ -16,6 +16,7 @@
 #include "../../runtime-c/elf_reader.h"
 #include "../../runtime-c/sha256.h"
 #include "../../runtime-c/include/wasm_aot.h"
+#include "emulated.h"
 
 static int failures;
 static char fixture_directory[] = "/tmp/wasm-aot-test-XXXXXX";
@@ -104,6 +105,13 @@ static inline void seal(struct bytes bytes) {
   memcpy(bytes.at + elf.hash_offset, digest, 32);
 }
 
+/* What keeps the compiler's hands off the fuel register. */
+#if defined(__x86_64__)
+#define FIXED_REGISTER "-ffixed-rbp -fcf-protection=none"
+#else
+#define FIXED_REGISTER "-ffixed-x28"
+#endif
+
 /* Builds module `module` of fixture_module.c with more compiler flags, as the file `name`; returns its path. */
 static inline const char *build_fixture(const char *name, int module, const char *flags) {
 #ifdef WAOT_TEST_DIR
@@ -117,7 +125,7 @@ static inline const char *build_fixture(const char *name, int module, const char
   const char *path = in_directory(name);
   char command[2000];
   snprintf(command, sizeof command,
-           "%s -std=gnu11 -shared -fPIC -O2 -nostdlib -fomit-frame-pointer -ffixed-rbp -fno-stack-protector -fvisibility=hidden -fcf-protection=none "
+           "%s -std=gnu11 -shared -fPIC -O2 -nostdlib -fomit-frame-pointer " FIXED_REGISTER " -fno-stack-protector -fvisibility=hidden "
            "-Wl,-z,now -Wl,-z,relro -Wl,-z,separate-code -Wl,--build-id=none -Wl,-z,noexecstack -I '%s/../../runtime-c' -DMODULE=%d -o '%s' '%s/fixture_module.c' %s",
            cc == NULL ? "cc" : cc, directory, module, path, directory, flags);
   if (system(command) != 0) die(command);

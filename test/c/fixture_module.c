@@ -1,6 +1,6 @@
 /*
  * Hand-written artifacts: what the compiler would emit for five small modules, in C, so that the runtime can be tested without the compiler.
- * Compiled by fixture.h with -DMODULE=..., as a shared object that reserves rbp; compiled code is `code(vmctx, parameters...)`.
+ * Compiled by fixture.h with -DMODULE=..., as a shared object that reserves the fuel register; compiled code is `code(vmctx, parameters...)`.
  */
 #include "abi.h"
 
@@ -17,7 +17,11 @@
 #define NOTE_ABI WAOT_ABI_VERSION
 #endif
 #ifndef NOTE_ARCH
+#if defined(__x86_64__)
 #define NOTE_ARCH WAOT_ARCH_X86_64
+#else
+#define NOTE_ARCH WAOT_ARCH_AARCH64
+#endif
 #endif
 #ifndef DESCRIPTOR_ABI
 #define DESCRIPTOR_ABI WAOT_ABI_VERSION
@@ -38,8 +42,13 @@ __asm__(".pushsection .note.wasm_aot, \"a\", @note\n"
         ".popsection\n");
 
 typedef union { int32_t i32; int64_t i64; uint64_t ref; uint8_t v128[16]; } __attribute__((aligned(16))) value;
+#if defined(__x86_64__)
 #define CHARGE(n) __asm__ volatile("addq %0, %%rbp" : : "i"(n))
 #define TRAP(code) __asm__ volatile("ud1l %c0(%%eax), %%eax" : : "i"(code))
+#else
+#define CHARGE(n) __asm__ volatile("add x28, x28, %0" : : "i"(n))
+#define TRAP(code) __asm__ volatile("brk %0" : : "i"(0x5500 | (code)))
+#endif
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define NAME(text) (void *)(text), sizeof(text) - 1
 

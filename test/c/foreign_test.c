@@ -8,7 +8,8 @@
 #include <setjmp.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <ucontext.h>
+
+#include "../../runtime-c/machine.h"
 
 static int host_nothing(void *data, waot_value *args) {
   (void)data, (void)args;
@@ -220,7 +221,7 @@ static void on_noted(int signal, siginfo_t *info, void *context) {
 static void run_replaced(void) {
   expect_own_traps();
   put_over(SIGSEGV, on_noted, 0);
-  put_over(SIGILL, on_noted, 0);
+  put_over(MACHINE_TRAP_SIGNAL, on_noted, 0);
   expect_own_traps(); /* the checker puts ours back */
   int noted = faults;
   expect_own_traps();
@@ -297,7 +298,7 @@ static void run_fault_filter(void) {
 static void run_flags_galore(void) {
   static const int flags[] = { 0, SA_RESTART, SA_NODEFER, SA_ONSTACK, SA_RESTART | SA_NODEFER, SA_RESTART | SA_ONSTACK };
   expect_own_traps();
-  for (int round = 0; round < 100; round++) {
+  for (int round = 0; round < repeats(100); round++) {
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
       put_over(SIGSEGV, on_noted, flags[i]);
       waot_handlers_check();
@@ -428,7 +429,7 @@ EXIT_CASE(escape)
 KILLED_CASE(plain_nodefer_reset, SIGSEGV)
 KILLED_CASE(default_fault, SIGSEGV)
 KILLED_CASE(default_fault_in_guest, SIGSEGV)
-KILLED_CASE(default_unknown_trap, SIGILL)
+KILLED_CASE(default_unknown_trap, MACHINE_TRAP_SIGNAL)
 KILLED_CASE(default_sent, SIGSEGV)
 EXIT_CASE(ignored_sent)
 KILLED_CASE(ignored_fault, SIGSEGV)

@@ -109,7 +109,7 @@ static void *interrupter(void *unused) {
 static void test_dying_stores(void) {
   pthread_t threads[2];
   for (int i = 0; i < 2; i++) CHECK_EQUAL(pthread_create(&threads[i], NULL, interrupter, NULL), 0);
-  for (int i = 0; i < 20000; i++) {
+  for (int i = 0; i < repeats(20000); i++) {
     waot_store *store = waot_store_new();
     __atomic_store_n(&newest_id, waot_store_id(store), __ATOMIC_RELAXED);
     waot_store_set_deadline(store, i % 2 ? 1 : 0);

@@ -4,8 +4,7 @@
 #endif
 #include "harness.h"
 
-#include <ucontext.h>
-#include <xmmintrin.h>
+#include "../../runtime-c/machine.h"
 
 /* --- host functions ----------------------------------------------------------------------------------------------- */
 
@@ -352,19 +351,26 @@ static void test_repeats(void) {
   guest_free(&g);
 }
 
+static machine_fp_control odd_fp_control(machine_fp_control control) {
+#if defined(__x86_64__)
+  return (control | 0x8040 | 0x6000) & ~0x0200u; /* flush to zero, denormals are zero, round towards zero, division by zero unmasked */
+#else
+  return control | 3u << 22 | 1u << 24 | 1u << 25; /* round towards zero, flush to zero, default NaNs */
+#endif
+}
+
 /* The host's floating-point environment neither changes wasm nor is changed by it. */
 static void test_floating_point(void) {
   struct guest g;
   guest_init(&g, host_double, NULL);
-  unsigned before = _mm_getcsr();
-  unsigned odd = (before | 0x8040 | 0x6000) & ~0x0200u; /* flush to zero, denormals are zero, round towards zero, division by zero unmasked */
+  machine_fp_control before = machine_fp_get(), odd = odd_fp_control(before);
   int64_t denormal = 5, zero = 0, trap = 1;
-  _mm_setcsr(odd);
+  machine_fp_set(odd);
   int first = guest_call(&g, "guest_denormal", &denormal);
   int second = guest_call(&g, "guest_reciprocal", &zero);
   int third = guest_call(&g, "guest_trap", &trap);
-  unsigned after = _mm_getcsr();
-  _mm_setcsr(before);
+  machine_fp_control after = machine_fp_get();
+  machine_fp_set(before);
   CHECK_EQUAL(first, WAOT_STATUS_OK);
   CHECK_EQUAL(second, WAOT_STATUS_OK);
   CHECK_EQUAL(third, WAOT_STATUS_UNREACHABLE);

@@ -28,7 +28,7 @@ static void *mixed(void *seed) {
   struct guest g;
   struct nest nest = { &g, "guest_increment" };
   guest_init(&g, host_call, &nest);
-  for (int i = (int)(intptr_t)seed, last = i + 400; i < last; i++) {
+  for (int i = (int)(intptr_t)seed, last = i + repeats(400); i < last; i++) {
     int64_t value = -1;
     switch (i % 8) {
       case 0: guest_expect(&g, "guest_count", 100000, INT64_MAX, WAOT_STATUS_OK, 100001); break;
@@ -72,7 +72,7 @@ static void *short_lived(void *unused) {
   return NULL;
 }
 static void test_short_lived(void) {
-  for (int round = 0; round < 100; round++) {
+  for (int round = 0; round < repeats(100); round++) {
     pthread_t threads[4];
     for (int i = 0; i < 4; i++) CHECK_EQUAL(pthread_create(&threads[i], NULL, short_lived, NULL), 0);
     for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
@@ -104,7 +104,7 @@ static void test_changing_code_map(void) {
   struct guest g;
   guest_init(&g, host_nothing, NULL);
   for (int i = 0; i < 2; i++) CHECK_EQUAL(pthread_create(&changers[i], NULL, churn, areas[i]), 0);
-  for (int i = 0; i < 3000; i++) {
+  for (int i = 0; i < repeats(3000); i++) {
     guest_expect(&g, "guest_trap", 1, 100, WAOT_STATUS_UNREACHABLE, 2);
     guest_expect(&g, "guest_load", 65536 + i, 100, WAOT_STATUS_OUT_OF_BOUNDS_MEMORY_ACCESS, 1);
     if (i % 100 == 0) guest_expect(&g, "guest_spin", 0, 1000, WAOT_STATUS_OUT_OF_FUEL, 1000);
