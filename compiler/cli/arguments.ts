@@ -18,6 +18,8 @@ const BUILD_FLAGS: readonly OptionRow[] = [
   { name: 'g', help: 'Debug information for gdb and perf (lines are wasm offsets). E.g. build -g prog.wasm' },
   { name: 'cost-table', value: 'FILE', help: 'Prices of operators as JSON: operator name -> cost. E.g. --cost-table prices.json' },
   { name: 'nan', value: 'MODE', help: 'native (default), or canonical: NaN bits that depend on no machine. E.g. --nan canonical' },
+  { name: 'enable', value: 'FEATURE', many: true, help: 'Accept a feature of wasm that is off. E.g. --enable simd' },
+  { name: 'disable', value: 'FEATURE', many: true, help: 'Refuse modules that use a feature. E.g. --disable simd' },
   { name: 'cpu', value: 'CPU', help: 'x86-64 level: v2, v3 (default), v4, or native. E.g. --cpu native' },
 ];
 
@@ -101,8 +103,8 @@ export function parseArguments(command: CommandRow, args: readonly string[]): Pa
   const cut = command.guestArguments ? indexOfFile(command, args) : args.length;
   const guest = args.slice(cut + 1);
   if (guest[0] === '--') guest.shift();
-  // `-O3` is one option with its value, as for clang, not a group of single letters.
-  const own = args.slice(0, cut).map((arg) => arg.replace(/^-O(?=[^=])/, '-O='));
+  // `-O3` is one option with its value, as for clang, not a group of single letters. yargs drops `-h` where its own help is off.
+  const own = args.slice(0, cut).map((arg) => (arg === '-h' ? '--help' : arg.replace(/^-O(?=[^=])/, '-O=')));
   const parsed = configure(yargs([]), command).help(false).version(false).exitProcess(false)
     .fail((message, error) => { throw explainFailure(command, message ?? error.message); }).parseSync(own) as Record<string, unknown>;
   const known = command.options.flatMap((row) => (row.alias ? [row.name, row.alias] : [row.name]));

@@ -47,6 +47,7 @@ export async function readBuildFlags(options: Options, mode: 'fuel' | 'fuel-mode
     debug: options.g === true || undefined,
     nan: oneOf(options, 'nan', ['native', 'canonical']),
     cpu: oneOf(options, 'cpu', ['v2', 'v3', 'v4', 'native']),
+    features: options.enable || options.disable ? { enable: options.enable as string[] | undefined, disable: options.disable as string[] | undefined } : undefined,
     fuel: oneOf(options, mode, ['outband', 'sync', 'none'], (value) =>
       /^\d/.test(value) ? `here it says how the code is metered: outband, sync or none; the limit is for run: wasm-aot run --fuel ${value} FILE` : undefined),
   };
@@ -54,7 +55,12 @@ export async function readBuildFlags(options: Options, mode: 'fuel' | 'fuel-mode
   if (table === undefined) return flags;
   const text = new TextDecoder().decode(readInput(table));
   const { parseCostTable } = await import('../metering/cost.js');
-  return { ...flags, costTable: parseCostTable(text, table) };
+  try {
+    return { ...flags, costTable: parseCostTable(text, table) };
+  } catch (error) {
+    // To a program that calls the compiler a wrong table is a wrong argument; here it is a wrong file.
+    throw error instanceof CompileError ? new CompileError(...error.errors.map((e) => ({ ...e, kind: 'invalid' as const }))) : error;
+  }
 }
 
 /** Fails early, before minutes of compiling, where the output obviously cannot be written. */
@@ -62,11 +68,16 @@ function checkOutput(path: string): void {
   const refuse = (reason: string): never => {
     throw new CompileError({ kind: 'output', message: `cannot write ${JSON.stringify(path)}: ${reason}` });
   };
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) refuse(REASONS.EISDIR);
+  const folder = dirname(path);
   try {
-    accessSync(dirname(path), constants.W_OK);
+    if (!statSync(folder).isDirectory()) throw Object.assign(new Error(), { code: 'ENOTDIR' });
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found?.isDirectory()) refuse(REASONS.EISDIR);
+    // A device is written to as it is; everything else is written beside and renamed.
+    accessSync(found && !found.isFile() ? path : folder, constants.W_OK);
   } catch (error) {
-    refuse(`folder ${JSON.stringify(dirname(path))}: ${explainIo(error)}`);
+    if (error instanceof CompileError) throw error;
+    refuse(`folder ${JSON.stringify(folder)}: ${explainIo(error)}`);
   }
 }
 
