@@ -10,7 +10,7 @@ import { CompileError } from '../../compiler/diagnostics.js';
 import { linkObjects, sealArtifact, writeArtifact } from '../../compiler/link.js';
 import { compile } from '../../compiler/llvm/codegen.js';
 
-const HEADER = layoutStruct(DESCRIPTOR_STRUCTS.find((row) => row.name === 'note_header')!);
+const [HEADER] = DESCRIPTOR_STRUCTS.filter((row) => row.name === 'note_header').map(layoutStruct);
 
 /** An object with a descriptor and notes: each given as name, type, descriptor. */
 async function makeObject(notes: readonly (readonly [string, number, Buffer])[], extra = ''): Promise<Buffer> {
@@ -67,7 +67,7 @@ test('links parts into a shared object, the same each time', async () => {
   const first = Buffer.from(await link(...parts));
   assert.is(first.readUInt16LE(16), 3); // ET_DYN
   assert.ok(first.includes('waot_module\0') && first.includes('x.so\0'));
-  assert.not.ok(first.includes(tmpdir() + '/'));
+  assert.not.ok(first.includes(`${tmpdir()}/`));
   assert.ok(first.equals(Buffer.from(await link(...parts))));
 });
 
