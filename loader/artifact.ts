@@ -4,10 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
-import { ABI_VERSION, Arch, CpuFeature, DESCRIPTOR_STRUCTS, FuelMode, type FuelModeName, layoutStruct, NOTE_HEADER, NOTE_MANIFEST, NOTE_NAME, Os } from '../runtime-c/abi.js';
+import { ABI_VERSION, Arch, CpuFeature, DESCRIPTOR_STRUCTS, FuelMode, type FuelModeName, layoutStruct, NOTE_FUNCTIONS, NOTE_HEADER, NOTE_MANIFEST, NOTE_NAME, Os } from '../runtime-c/abi.js';
 import { ArtifactError } from './errors.js';
 import type { Manifest } from './manifest.js';
-import { native, type NativeArtifact } from './native.js';
+import { type NativeArtifact, native } from './native.js';
 
 /** What the header note of an artifact says. */
 export interface ArtifactHeader {
@@ -139,11 +139,11 @@ function parseManifest(text: string, refuse: (what: string) => never): Manifest 
   return manifest as Manifest;
 }
 
-/**
- * Reads header and manifest of an artifact, for any target, after checking structure, size and hash. Maps and runs nothing.
- * @throws {ArtifactError} `io`, `format`, `hash`, `abi`, or `target` for an architecture or system that is not known.
- */
-export function readArtifact(path: string): ArtifactInfo {
+/** An artifact's file after structure, size and hash have been checked: its bytes, and the parts of it that its notes hold. */
+export interface ArtifactFile extends ArtifactInfo { readonly bytes: Buffer; readonly functions: Buffer | undefined }
+
+/** As `readArtifact`, with the bytes. */
+export function readArtifactFile(path: string): ArtifactFile {
   const refuse = (what: string): never => { throw new ArtifactError('format', `${path}: ${what}`); };
   const bytes = readFile(path);
   const notes = readNotes(bytes, refuse);
@@ -153,7 +153,17 @@ export function readArtifact(path: string): ArtifactInfo {
     throw new ArtifactError('hash', `${path}: its contents do not match its hash: damaged or tampered with`);
   }
   const { start, end } = oneNote(notes, NOTE_MANIFEST, 'manifest', refuse);
-  return { header, manifest: parseManifest(bytes.toString('utf8', start, end), refuse) };
+  const functions = notes.find((note) => note.type === NOTE_FUNCTIONS);
+  return { bytes, header, manifest: parseManifest(bytes.toString('utf8', start, end), refuse), functions: functions && bytes.subarray(functions.start, functions.end) };
+}
+
+/**
+ * Reads header and manifest of an artifact, for any target, after checking structure, size and hash. Maps and runs nothing.
+ * @throws {ArtifactError} `io`, `format`, `hash`, `abi`, or `target` for an architecture or system that is not known.
+ */
+export function readArtifact(path: string): ArtifactInfo {
+  const { header, manifest } = readArtifactFile(path);
+  return { header, manifest };
 }
 
 /** An artifact that is mapped, with its manifest. */

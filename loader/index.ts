@@ -17,9 +17,10 @@ import type { Imports } from './imports.js';
 import { artifacts, Instance, type InstanceOptions } from './instance.js';
 import { openLibrary } from './library.js';
 import type { Manifest } from './manifest.js';
-import { native, type NativeExtern } from './native.js';
+import { type NativeExtern, native } from './native.js';
 import { type ExternKindName, type ExternType, externType, kindName } from './values.js';
 
+export { type WasmFrame, wasmFrames } from './backtrace.js';
 export { ArtifactError, type ArtifactErrorKind, Interrupted, type InterruptReason, LinkError, OutOfFuel, Trap, type TrapCode } from './errors.js';
 export { Global, type GlobalDescriptor } from './global.js';
 export type { Imports } from './imports.js';

@@ -65,6 +65,8 @@ export interface Native {
   storeId(store: object): bigint;
   /** Whether that store, of any thread, still lives. */
   interruptById(id: bigint, why: number): boolean;
+  /** The wasm frames of the call that has just failed and of those below it, innermost first: [hash and path of the artifact, address in it, number of the activation, ...]. */
+  backtrace(): (string | number)[];
   /** 0 for the default. */
   configure(tickUs: number, tickSignal: number): void;
   /** Puts our signal handlers first. The tick signal if somebody has put a handler over ours since the last time, else 0. */
@@ -87,6 +89,7 @@ export interface Native {
 /** What the addon calls; `addon_hook` in addon.h has the meanings. */
 export interface Hooks {
   failure(status: number, store: object): Error;
+  passed(value: unknown): void;
   error(kind: number, status: number, message: string): Error;
   adopt(func: AnyFunction, store: object, params: number): void;
   link(a: object, b: object): void;

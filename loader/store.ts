@@ -1,5 +1,6 @@
 /** Stores: the unit of isolation, of fuel, and of lifetime. */
 import { STATUS, type StatusName } from '../runtime-c/abi.js';
+import { attachFrames, passOuterFrames } from './backtrace.js';
 import { nativeError, OutOfFuel, Trap, type TrapCode } from './errors.js';
 import { type CallLimits, interrupted, within } from './interrupt.js';
 import { FuelRead, FuelWrite, InterruptBit, native, provideHooks } from './native.js';
@@ -182,9 +183,11 @@ function failure(status: number, store: Store | undefined): Error {
 provideHooks({
   failure: function hook(status, store) {
     const error = failure(status, store as Store | undefined);
-    // The stack should begin where the program called wasm.
-    Error.captureStackTrace(error, hook);
+    attachFrames(error, hook);
     return error;
+  },
+  passed: function hook(value) {
+    passOuterFrames(value, hook);
   },
   error: (kind, _status, message) => nativeError(kind, message),
   link: (a, b) => linkStores(a as Store, b as Store),

@@ -35,7 +35,7 @@ napi_value addon_out_of_memory(napi_env env) {
 
 /* In the order of addon_hook. */
 static const char *const hook_names[HOOK_COUNT] = {"failure",   "error",     "adopt",        "link",       "toBigInt", "iterate",
-                                                   "memoryNew", "memoryBuffer", "memoryGrow", "wrapTable", "wrapGlobal"};
+                                                   "memoryNew", "memoryBuffer", "memoryGrow", "wrapTable", "wrapGlobal", "passed"};
 
 /* setup(hooks, threadId): registers the loader's functions; once, before anything else */
 static napi_value setup(napi_env env, napi_callback_info info) {
@@ -105,6 +105,7 @@ static const napi_property_descriptor functions[] = {
   FUNCTION("storeId", addon_store_id),
   FUNCTION("interruptById", addon_interrupt_by_id),
   FUNCTION("interruptThreads", addon_interrupt_threads),
+  FUNCTION("backtrace", addon_backtrace),
   FUNCTION("configure", addon_configure),
   FUNCTION("handlersCheck", addon_handlers_check),
   FUNCTION("instantiate", addon_instantiate),

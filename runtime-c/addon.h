@@ -37,6 +37,7 @@ typedef enum addon_hook {
   HOOK_MEMORY_GROW,   /* V8's WebAssembly.Memory.prototype.grow; called on a memory, with pages */
   HOOK_TABLE,         /* (store, handle, valtype) -> a Table for the handle */
   HOOK_GLOBAL,        /* (store, handle, valtype, mutable) -> a Global for the handle */
+  HOOK_PASSED,        /* (value): an exception has passed through an activation */
   HOOK_COUNT
 } addon_hook;
 
@@ -103,6 +104,7 @@ struct addon_env {
   addon_store *first;   /* under the lock of addon_threads.c, which another thread may hold while it reads the list */
   addon_env *next_env;  /* in the list of addon_threads.c */
   uint32_t thread_id;   /* Node's threadId */
+  bool outer_frames;    /* an error has wasm frames of outer activations, which it gets when it passes through them */
   bool watched;         /* addon_watch_ending() was called */
   bool ending;          /* the thread is being ended: new stores are born interrupted */
   size_t store_count, sweep_at;
@@ -185,6 +187,10 @@ napi_value addon_handlers_check(napi_env env, napi_callback_info info);
 void addon_watch_ending(addon_env *e); /* wasm on this thread ends when the environment does; after waot_init */
 void addon_unwatch_ending(void);
 void addon_ask_v8_first(void);
+
+/* --- addon_backtrace.c ---------------------------------------------------------------------------------------------------- */
+napi_value addon_backtrace(napi_env env, napi_callback_info info);
+void addon_pass_exception(addon_env *e);
 
 /* --- addon.c --------------------------------------------------------------------------------------------------------------- */
 /* Reads exactly `count` arguments (undefined where missing). */

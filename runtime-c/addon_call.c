@@ -15,7 +15,10 @@ bool addon_throw_status(addon_store *s, int status) {
   bool pending = false;
   if (status == WAOT_STATUS_OK) return true;
   napi_is_exception_pending(env, &pending);
-  if (status == WAOT_STATUS_HOST_ERROR && pending) return false;
+  if (status == WAOT_STATUS_HOST_ERROR && pending) {
+    addon_pass_exception(s->env);
+    return false;
+  }
   napi_value argv[2], error;
   if (pending) napi_get_and_clear_last_exception(env, &error); /* out of fuel overrides what the host function threw */
   napi_create_int32(env, status, &argv[0]);

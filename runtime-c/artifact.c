@@ -301,6 +301,7 @@ const waot_artifact *waot_artifact_at(uintptr_t pc, uint64_t *address) {
   return at;
 }
 
+const uint8_t *waot_artifact_hash(const waot_artifact *artifact) { return artifact->hash; }
 const char *waot_artifact_path(const waot_artifact *artifact) { return artifact->path; }
 
 uint32_t waot_artifact_fuel_mode(const waot_artifact *artifact) { return artifact->desc->fuel_mode; }

@@ -249,7 +249,8 @@ typedef struct waot_frame {
  * ended by a trap, out of fuel, or interrupted; those that are open below it follow. Returns how many it wrote. On AArch64 only frames of the ended call, and
  * none of one that ended at the call of a host function. */
 WAOT_API uint32_t waot_backtrace(int ended, waot_frame *frames, uint32_t max);
-/* The file that an artifact was opened from. */
+/* The SHA-256 that names an artifact, 32 bytes, and the file that it was opened from. */
+WAOT_API const uint8_t *waot_artifact_hash(const waot_artifact *artifact);
 WAOT_API const char *waot_artifact_path(const waot_artifact *artifact);
 /* Number of activations open on the calling thread (0: no wasm frame below). */
 WAOT_API uint32_t waot_thread_depth(void);
