@@ -1,6 +1,6 @@
 /** The descriptor: what the runtime must know of a module to instantiate it, as LLVM IR text (LLVM 22 syntax), with the adapters and the notes. */
 import {
-  ABI_VERSION, Arch, ConstKind, CpuFeature, DESCRIPTOR_STRUCTS, DESCRIPTOR_SYMBOL, ExternKind, FuelMode, NOTE_HEADER, NOTE_MANIFEST, NOTE_NAME, Os, SegmentMode, VALUE_SIZE, ValType,
+  ABI_VERSION, Arch, ConstKind, CpuFeature, DESCRIPTOR_STRUCTS, DESCRIPTOR_SYMBOL, ExternKind, FuelMode, NOTE_FUNCTIONS, NOTE_HEADER, NOTE_MANIFEST, NOTE_NAME, Os, SegmentMode, VALUE_SIZE, ValType,
   type AbiType,
 } from '../../runtime-c/abi.js';
 import type { ConstExpr, FuncType, Limits, WasmModule } from '../wasm/module.js';
@@ -167,12 +167,21 @@ function note(type: number, descriptor: Uint8Array): Buffer {
 /** What the notes say that the plan does not know. */
 export interface ArtifactIdentity { readonly arch: keyof typeof Arch; readonly os: keyof typeof Os; readonly requiredFeatures: readonly (keyof typeof CpuFeature)[]; readonly manifest: string }
 
+/** What a backtrace says of the functions that the module defines: where each is in the wasm file, and by which symbol it is found. See NOTE_FUNCTIONS. */
+function functionsNote({ module, symbols }: ModulePlan): Buffer {
+  const words = Buffer.alloc(4 * (1 + module.bodies.length));
+  words.writeUInt32LE(module.bodies.length, 0);
+  module.bodies.forEach((body, i) => words.writeUInt32LE(body.offset, 4 * (i + 1)));
+  const names = module.bodies.map((_, i) => symbols[module.importedFuncs + i]).map((symbol, i) => (symbol === `func[${module.importedFuncs + i}]` ? '' : symbol));
+  return Buffer.concat([words, Buffer.from(names.map((name) => `${name}\0`).join(''))]);
+}
+
 /** The header's size and hash are zero here: `sealArtifact` fills them in when the file is linked. */
 function notes(plan: ModulePlan, identity: ArtifactIdentity): Buffer {
   const header = Buffer.alloc(64);
   [ABI_VERSION, FuelMode[plan.options.fuel], Arch[identity.arch], Os[identity.os]].forEach((value, i) => header.writeUInt32LE(value, i * 4));
   header.writeBigUInt64LE(identity.requiredFeatures.reduce((set, name) => set | (1n << BigInt(CpuFeature[name])), 0n), 16);
-  return Buffer.concat([note(NOTE_HEADER, header), note(NOTE_MANIFEST, Buffer.from(identity.manifest))]);
+  return Buffer.concat([note(NOTE_HEADER, header), note(NOTE_MANIFEST, Buffer.from(identity.manifest)), note(NOTE_FUNCTIONS, functionsNote(plan))]);
 }
 
 /** The IR of a compiled function's type: `result (ptr, params...)`. */
