@@ -121,6 +121,11 @@ function start(instance: Instance, manifest: Manifest, guest: Guest | undefined)
   return ExitCode.ok;
 }
 
+/** What there is to link. Modules of which there is nothing are empty, so that the loader's complaint names the import, and what it should be. */
+function importObject(manifest: Manifest, guest: Guest | undefined): WebAssembly.Imports {
+  return { ...Object.fromEntries(manifest.imports.map(({ module }) => [module, {}])), ...guest?.imports };
+}
+
 /** Runs the command. Returns the exit code; throws what `cli.ts` reports. */
 export async function runRun({ options, operands }: ParsedArguments): Promise<number> {
   if (operands.length === 0) throw usageError('which file?', 'e.g. wasm-aot run prog.so -- args');
@@ -133,7 +138,7 @@ export async function runRun({ options, operands }: ParsedArguments): Promise<nu
   silenceWasiWarning();
   const guest = await openGuest(manifest.imports.map((i) => i.module), [path, ...(call ? [] : texts)], options);
   const began = performance.now();
-  const instance = module.instantiate(guest?.imports ?? {}, limit === undefined ? {} : { fuel: limit });
+  const instance = module.instantiate(importObject(manifest, guest), limit === undefined ? {} : { fuel: limit });
   try {
     return call ? invoke(instance, call, guest) : start(instance, manifest, guest);
   } finally {

@@ -1,0 +1,97 @@
+/** `wasm-aot run FILE.wasm`: compiles into the cache, once; damaged entries, other options, no cache, a cache that cannot be written. */
+import { chmodSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { prune } from '../../compiler/cache.js';
+import { list, makeFolder, type Outcome, put, putText, scratch, wasmAot } from './command.js';
+
+const wasm = await putText('answer', '(module (func (export "answer") (result i32) (i32.const 42)))');
+const cache = makeFolder('xdg');
+const folder = join(cache, 'wasm-aot');
+const run = (...flags: string[]): Promise<Outcome> => wasmAot(['run', '-v', ...flags, '--invoke', 'answer', wasm], { env: { XDG_CACHE_HOME: cache } });
+
+test('compiled once, then found', async () => {
+  const first = await run();
+  assert.is(first.stdout, '42\n');
+  assert.match(first.stderr, /built /);
+  assert.is(list(folder).length, 1);
+  const second = await run();
+  assert.is(second.stdout, '42\n');
+  assert.match(second.stderr, /found /);
+  assert.is(list(folder).length, 1);
+});
+
+test('other options are another entry', async () => {
+  assert.match((await run('-O0')).stderr, /built /);
+  assert.is(list(folder).length, 2);
+  assert.match((await run('-O0')).stderr, /found /);
+  assert.match((await run('--fuel', '5')).stderr, /found /);
+});
+
+test('two at once: both succeed, one entry', async () => {
+  const outcomes = await Promise.all([run('-O1'), run('-O1')]);
+  assert.equal(outcomes.map((outcome) => outcome.stdout), ['42\n', '42\n']);
+  assert.is(list(folder).length, 3);
+});
+
+test('a damaged entry is made anew', async () => {
+  const [name] = list(folder);
+  for (const entry of list(folder)) {
+    const path = join(folder, entry);
+    const bytes = readFileSync(path);
+    bytes[bytes.length >> 1] ^= 1;
+    rmSync(path);
+    writeFileSync(path, bytes);
+  }
+  const again = await run();
+  assert.is(again.stdout, '42\n', again.stderr);
+  assert.match(again.stderr, /found [^\n]*\n[^\n]*built /);
+  assert.ok(list(folder).includes(name));
+});
+
+test('--no-cache keeps nothing', async () => {
+  rmSync(folder, { recursive: true });
+  assert.is((await run('--no-cache')).stdout, '42\n');
+  assert.not(readdirSync(cache).includes('wasm-aot'));
+});
+
+test('a cache that cannot be written is no obstacle', async () => {
+  // A file where the folder should be, which stops root as well.
+  writeFileSync(folder, 'in the way');
+  const outcome = await run();
+  assert.is(outcome.stdout, '42\n', outcome.stderr);
+  rmSync(folder);
+});
+
+test('build flags make no sense for an artifact', async () => {
+  await wasmAot(['build', wasm, '-o', 'answer.so']);
+  for (const flag of ['-O3', '-g', '--cpu=v2', '--no-cache', '--fuel-mode=sync']) {
+    const { status, stderr } = await wasmAot(['run', flag, '--invoke', 'answer', 'answer.so']);
+    assert.is(status, 64);
+    assert.match(stderr, /has no effect on an artifact/);
+  }
+});
+
+test('the least recently used entries go when the cache is full', () => {
+  const small = makeFolder('small');
+  for (const [i, name] of ['a.so', 'b.so', 'c.so', 'd.so', 'half.tmp'].entries()) {
+    const path = put(join('small', name), Buffer.alloc(100));
+    chmodSync(path, 0o500);
+    // The older, the later in the alphabet; all of them days ago.
+    utimesSync(path, 1_000_000_000 - i * 86_400, 1_000_000_000 - i * 86_400);
+  }
+  prune(small, join(small, 'd.so'), 250);
+  assert.equal(list(small), ['a.so', 'd.so']);
+});
+
+test('nothing is left in the temporary folder', async () => {
+  const temporary = makeFolder('temporary');
+  const { status } = await wasmAot(['run', '--no-cache', '--invoke', 'answer', wasm], { env: { TMPDIR: temporary } });
+  assert.is(status, 0);
+  assert.equal(list(temporary), []);
+  await wasmAot(['build', put('wrong.wasm', 'wrong')], { env: { TMPDIR: temporary }, cwd: scratch });
+  assert.equal(list(temporary), []);
+});
+
+test.run();
