@@ -101,7 +101,7 @@ static void alternatives(void) {
   program[jump].x = length;
 }
 
-/* An empty loop body would split for ever, so a split remembers where it last was through `budget`. */
+/* A loop whose body can be empty would split for ever: `budget` bounds the splits and jumps of one path. */
 static const char *run(int pc, const char *line, const char *s, int budget) {
   for (; budget; steps++) {
     struct inst *in = program + pc;
