@@ -5,11 +5,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Arch } from '../runtime-c/abi.js';
 import { emitDescriptor } from './emit/descriptor.js';
 import { emitPartition } from './emit/function.js';
 import { planModule, type ModulePlan } from './emit/plan.js';
 import { compile, resolveCpu, version, type CompileOptions } from './llvm/codegen.js';
 import { preludeText } from './llvm/prelude.js';
+import { findTarget } from './llvm/target.js';
 import { vectorPrelude } from './llvm/prelude-simd.js';
 import { writeManifest } from './manifest.js';
 import type { Progress, ResolvedOptions } from './options.js';
@@ -17,9 +19,11 @@ import { scanObject } from './scan.js';
 import { resolveFeatures } from './wasm/features.js';
 import { parseModule } from './wasm/parse.js';
 
-/** The machine that artifacts are compiled for. */
-const TRIPLE = 'x86_64-unknown-linux-gnu';
-const ARCH = 'x86_64';
+/** The architecture's name, as the ABI has it, of a triple. */
+function archName(triple: string): keyof typeof Arch {
+  const { arch } = findTarget(triple);
+  return (Object.keys(Arch) as (keyof typeof Arch)[]).find((name) => Arch[name] === arch) ?? 'x86_64';
+}
 
 /** What comes back: one output for each partition, the descriptor's last. `milliseconds` holds CPU time in the stages that run here. */
 export interface CompiledModule { readonly outputs: Uint8Array[]; readonly partitions: number; readonly milliseconds: Record<string, number> }
@@ -36,7 +40,7 @@ async function compilePartitions(plan: ModulePlan, options: CompileOptions, repo
       const start = performance.now();
       const builder = emitPartition(plan, i);
       const bitcode = builder.writeBitcode(join(scratch, `${i}.bc`));
-      const prelude = `${options.prelude}${vectorPrelude(ARCH, builder.helperNames)}`;
+      const prelude = `${options.prelude}${vectorPrelude(archName(options.triple), builder.helperNames)}`;
       times.lower += performance.now() - start;
       report({ stage: 'lower', done: i + 1, total });
       const output = await generate(bitcode, { ...options, prelude }, times);
@@ -63,11 +67,12 @@ export async function compileModule(bytes: Uint8Array, options: ResolvedOptions,
   const start = performance.now();
   const plan = planModule(parseModule(bytes, { name: options.name, features: resolveFeatures(options.features) }), options);
   times.parse = performance.now() - start;
-  const cpu = resolveCpu(options.cpu);
+  const triple = options.target;
+  const cpu = resolveCpu(options.cpu, triple);
   const emit = options.emit === 'artifact' ? 'obj' : options.emit;
-  const compileOptions: CompileOptions = { triple: TRIPLE, cpu: cpu.cpu, features: cpu.features, prelude: preludeText(ARCH), optLevel: options.optLevel, emit };
-  const manifest = writeManifest(plan, { triple: TRIPLE, cpu: cpu.cpu, features: cpu.required, llvm: version() });
-  const descriptor = emitDescriptor(plan, { arch: ARCH, os: 'linux', requiredFeatures: cpu.required, manifest });
+  const compileOptions: CompileOptions = { triple, cpu: cpu.cpu, features: cpu.features, prelude: preludeText(archName(triple)), optLevel: options.optLevel, emit };
+  const manifest = writeManifest(plan, { triple, cpu: cpu.cpu, features: cpu.required, llvm: version() });
+  const descriptor = emitDescriptor(plan, { arch: archName(triple), os: 'linux', requiredFeatures: cpu.required, manifest });
   const outputs = await compilePartitions(plan, compileOptions, report, times);
   outputs.push(await generate(Buffer.from(descriptor), { ...compileOptions, prelude: '' }, times));
   return { outputs, partitions: plan.partitions.length, milliseconds: times };

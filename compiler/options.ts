@@ -1,6 +1,7 @@
 /** The options of `build`, their defaults, and their checking: the one types file that is the compiler's API reference. */
 import type { FuelModeName } from '../runtime-c/abi.js';
 import { CompileError, type Diagnostic } from './diagnostics.js';
+import { DEFAULT_TRIPLE, TARGETS } from './llvm/target.js';
 import type { CostTable } from './metering/cost.js';
 
 export type OptLevel = 0 | 1 | 2 | 3;
@@ -22,7 +23,9 @@ export interface BuildOptions {
   readonly debug?: boolean;
   /** `canonical` makes every NaN that arithmetic produces the canonical one, so that results do not depend on level or target. Default `native`. */
   readonly nan?: 'native' | 'canonical';
-  /** CPU level. Default `v3`. */
+  /** Triple of the machine to compile for. Default `x86_64-unknown-linux-gnu`; or `aarch64-unknown-linux-gnu`. */
+  readonly target?: string;
+  /** CPU level, for x86-64 only. Default `v3`. */
   readonly cpu?: CpuLevel;
   /** Features of WebAssembly to switch, by their names in `compiler/wasm/features.ts`: on, and then off. Default: all that are finished are on. */
   readonly features?: { readonly enable?: readonly string[]; readonly disable?: readonly string[] };
@@ -64,10 +67,11 @@ const ALLOWED: { readonly [K in keyof BuildOptions]?: readonly unknown[] } = {
   fuel: ['outband', 'sync', 'none'],
   debug: [true, false],
   nan: ['native', 'canonical'],
+  target: TARGETS.map((row) => row.triple),
   cpu: ['v2', 'v3', 'v4', 'native'],
   emit: ['artifact', 'obj', 'asm', 'ir', 'bc'],
 };
-const NAMES: readonly (keyof BuildOptions)[] = ['name', 'optLevel', 'fuel', 'costTable', 'debug', 'nan', 'cpu', 'features', 'emit', 'onProgress'];
+const NAMES: readonly (keyof BuildOptions)[] = ['name', 'optLevel', 'fuel', 'costTable', 'debug', 'nan', 'target', 'cpu', 'features', 'emit', 'onProgress'];
 
 /**
  * Fills in defaults.
@@ -85,8 +89,12 @@ export function resolveOptions(options: BuildOptions = {}): ResolvedOptions {
       throw new CompileError({ kind: 'usage', message: `${key} cannot be ${JSON.stringify(value)}`, note: `it is one of ${allowed.join(', ')}` });
     }
   }
+  const { target = DEFAULT_TRIPLE, cpu } = options;
+  if (cpu !== undefined && !target.startsWith('x86_64')) {
+    throw new CompileError({ kind: 'usage', message: `cpu cannot be ${JSON.stringify(cpu)} for ${target}`, note: 'the CPU levels are those of x86-64' });
+  }
   return {
-    name: 'module.wasm', optLevel: 2, fuel: 'outband', debug: false, nan: 'native', cpu: 'v3', emit: 'artifact',
+    name: 'module.wasm', optLevel: 2, fuel: 'outband', debug: false, nan: 'native', target: DEFAULT_TRIPLE, cpu: 'v3', emit: 'artifact',
     ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
   } as ResolvedOptions;
 }

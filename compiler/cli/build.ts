@@ -2,6 +2,7 @@
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, extname } from 'node:path';
 import { CompileError, type Diagnostic, ExitCode, formatDiagnostic } from '../diagnostics.js';
+import { TARGETS } from '../llvm/target.js';
 import type { BuildOptions, BuildResult, BuildStats, EmitKind, OptLevel } from '../options.js';
 import { type ParsedArguments, usageError } from './arguments.js';
 import { complain, formatBytes, formatCount, formatTime, openProgress } from './output.js';
@@ -46,6 +47,7 @@ export async function readBuildFlags(options: Options, mode: 'fuel' | 'fuel-mode
     optLevel: level === undefined ? undefined : (Number(level) as OptLevel),
     debug: options.g === true || undefined,
     nan: oneOf(options, 'nan', ['native', 'canonical']),
+    target: oneOf(options, 'target', TARGETS.map((row) => row.triple)),
     cpu: oneOf(options, 'cpu', ['v2', 'v3', 'v4', 'native']),
     features: options.enable || options.disable ? { enable: options.enable as string[] | undefined, disable: options.disable as string[] | undefined } : undefined,
     fuel: oneOf(options, mode, ['outband', 'sync', 'none'], (value) =>

@@ -1,5 +1,6 @@
 /** Charging: the fuel law's clause 1, in code. */
 import type { ModuleBuilder, Value } from '../llvm/builder.js';
+import { findTarget } from '../llvm/target.js';
 import type { ModulePlan } from './plan.js';
 
 export interface Fuel {
@@ -16,19 +17,17 @@ export interface Fuel {
   check(): void;
 }
 
-/** The largest immediate of one charge: it is sign-extended from 32 bits on x86-64. */
-const MAX_CHARGE = 2 ** 31 - 1;
-
 export function createFuel(plan: ModulePlan, b: ModuleBuilder): Fuel {
   const { fuel } = plan.options;
   if (fuel === 'none') return { add() {}, flush() {}, chargeUnits() {}, check() {} };
+  const { maxCharge } = findTarget(plan.options.target);
   let owed = 0;
   return {
     add(cost) {
       owed += cost;
     },
     flush() {
-      for (; owed > 0; owed -= Math.min(owed, MAX_CHARGE)) b.callHelper('charge', 'void', ['i64'], [b.i64(BigInt(Math.min(owed, MAX_CHARGE)))]);
+      for (; owed > 0; owed -= Math.min(owed, maxCharge)) b.callHelper('charge', 'void', ['i64'], [b.i64(BigInt(Math.min(owed, maxCharge)))]);
     },
     chargeUnits(count, costPerUnit) {
       if (costPerUnit === 0) return;

@@ -1,10 +1,10 @@
 /** The code generator: LLVM 22, in this process, through the node-gyp addon `codegen.node`. The one file that loads it. */
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { DESCRIPTOR_SYMBOL } from '../../runtime-c/abi.js';
+import { Arch, DESCRIPTOR_SYMBOL } from '../../runtime-c/abi.js';
 import { CompileError } from '../diagnostics.js';
 import type { CpuLevel, OptLevel } from '../options.js';
-import { type ResolvedCpu, findTarget, resolveCpuFrom } from './target.js';
+import { DEFAULT_TRIPLE, type ResolvedCpu, findTarget, resolveCpuFrom } from './target.js';
 
 /** What to generate code for. `features` as LLVM spells them: `+avx2,-fma`. */
 export interface MachineOptions { readonly triple: string; readonly cpu: string; readonly features: string }
@@ -102,7 +102,8 @@ export function hostCpu(): { name: string; features: string } {
   return load().hostCpu();
 }
 
-/** Resolves a CPU level of x86-64: see `resolveCpuFrom`. */
-export function resolveCpu(level: CpuLevel): ResolvedCpu {
+/** The CPU to compile for: of x86-64 the level (see `resolveCpuFrom`), of AArch64 what every one has (Armv8.0-A). */
+export function resolveCpu(level: CpuLevel, triple: string = DEFAULT_TRIPLE): ResolvedCpu {
+  if (findTarget(triple).arch !== Arch.x86_64) return { cpu: 'generic', features: '', required: [] };
   return resolveCpuFrom(level, level === 'native' ? hostCpu().features : '');
 }

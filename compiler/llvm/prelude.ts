@@ -11,7 +11,11 @@ type ArchName = keyof typeof Arch;
 /** What the prelude must spell differently for each architecture. */
 const ASM: Record<ArchName, { charge: string; chargeReg: string; read: string; floatReg: string; clobbers: string }> = {
   x86_64: { charge: 'addq $0, %rbp', chargeReg: 'addq $0, %rbp', read: 'movq %rbp, $0', floatReg: 'x', clobbers: ',~{dirflag},~{fpsr},~{flags}' },
-  aarch64: { charge: 'add x28, x28, $0', chargeReg: 'add x28, x28, $0', read: 'mov $0, x28', floatReg: 'w', clobbers: '' },
+  // An immediate of `add` has 12 bits, shifted by 0 or 12: one instruction or two.
+  aarch64: {
+    charge: '.if ${0:c} & 0xfff\\0Aadd x28, x28, #(${0:c} & 0xfff)\\0A.endif\\0A.if ${0:c} >> 12\\0Aadd x28, x28, #(${0:c} >> 12), lsl #12\\0A.endif',
+    chargeReg: 'add x28, x28, $0', read: 'mov $0, x28', floatReg: 'w', clobbers: '',
+  },
 };
 
 /** How a v128 is held between operators. */

@@ -15,6 +15,8 @@ export interface Target {
   readonly reserveFeatures: readonly string[];
   /** POSIX extended: matches each instruction that names any part of the fuel register, or uses it without naming it. */
   readonly mention: string;
+  /** The largest cost that one charge can add; a larger one is charged in several. */
+  readonly maxCharge: number;
   /** The instructions that may write it: charges. */
   readonly charges: readonly RegExp[];
   /** The instructions that may read it: the check of synchronous metering. */
@@ -24,14 +26,18 @@ export interface Target {
 /** A 64-bit general register of x86-64 other than the stack pointer and the fuel register. */
 const X64_REG = '%r(?:[abcd]x|[sd]i|8|9|1[0-5])';
 
+/** What `build` compiles for unless told otherwise. */
+export const DEFAULT_TRIPLE = 'x86_64-unknown-linux-gnu';
+
 export const TARGETS: readonly Target[] = [
   {
-    triple: 'x86_64-unknown-linux-gnu',
+    triple: DEFAULT_TRIPLE,
     arch: Arch.x86_64,
     os: Os.linux,
     fuelRegister: 'rbp',
     reserveFeatures: [], // the function attributes "frame-pointer"="reserved" and "no-realign-stack" do it
     mention: '%([re]?bp|bpl)([^a-z0-9]|$)|(^| )(enter|leave|pusha|popa)[wlq]?( |$)',
+    maxCharge: 2 ** 31 - 1, // the immediate is sign-extended from 32 bits
     charges: [/^addq \$\d+, %rbp$/, new RegExp(`^addq ${X64_REG}, %rbp$`), new RegExp(`^leaq (?:\\d+)?\\(%rbp(?:,${X64_REG})?\\), %rbp$`)],
     reads: [new RegExp(`^movq %rbp, ${X64_REG}$`), /^testq %rbp, %rbp$/, /^cmpq \$0, %rbp$/],
   },
@@ -43,6 +49,7 @@ export const TARGETS: readonly Target[] = [
     reserveFeatures: ['+reserve-x28'],
     // ld64b and st64b move eight registers and name the first.
     mention: '(^|[^a-z0-9])[xw]28([^0-9]|$)|^(ld64b|st64b)',
+    maxCharge: 2 ** 24 - 1, // two immediates of 12 bits
     charges: [/^add x28, x28, #(?:0x[\da-f]+|\d+)(?:, lsl #12)?$/, /^add x28, x28, x(?!28)\d+$/],
     reads: [/^mov x(?!28)\d+, x28$/, /^cmp x28, #0(?:x0)?$/, /^tst x28, x28$/],
   },

@@ -43,8 +43,8 @@ export const CROSS_ARM64_TOOLS = [
 ] as const;
 
 /** Runs a program built by CROSS_ARM64 in the emulator; compilers that it starts are cross compilers too. */
-export function runArm64(command: readonly string[], timeout: number, env: NodeJS.ProcessEnv = {}): { status: number | null; signal: NodeJS.Signals | null; stdout: string; stderr: string } {
-  return spawnSync('qemu-aarch64', ['-L', '/usr/aarch64-linux-gnu', ...command], { encoding: 'utf8', timeout, env: { ...process.env, CC: CROSS_ARM64.cc, ...env } });
+export function runArm64(command: readonly string[], timeout: number, env: NodeJS.ProcessEnv = {}, input = ''): { status: number | null; signal: NodeJS.Signals | null; stdout: string; stderr: string } {
+  return spawnSync('qemu-aarch64', ['-L', '/usr/aarch64-linux-gnu', ...command], { encoding: 'utf8', timeout, input, env: { ...process.env, CC: CROSS_ARM64.cc, ...env } });
 }
 
 /** The runtime under AddressSanitizer and UndefinedBehaviorSanitizer. The first report ends the program. */
