@@ -49,6 +49,11 @@
 #define WAOT_CONST_REF_NULL 1
 #define WAOT_CONST_REF_FUNC 2
 #define WAOT_CONST_GLOBAL_GET 3
+#define WAOT_CONST_EXTENDED 4
+#define WAOT_CONST_ADD 5
+#define WAOT_CONST_SUB 6
+#define WAOT_CONST_MUL 7
+#define WAOT_MAX_CONST_HEIGHT 64
 #define WAOT_SEGMENT_ACTIVE 0
 #define WAOT_SEGMENT_PASSIVE 1
 #define WAOT_SEGMENT_DECLARATIVE 2
@@ -295,8 +300,8 @@ _Static_assert(sizeof(struct waot_activation) == 32, "waot_activation");
 /* A constant expression. */
 struct waot_const_expr {
   uint32_t kind; /* ConstKind */
-  uint32_t index; /* ref_func: funcref slot; global_get: global index */
-  uint64_t bits_lo; /* value: low 8 bytes of the bit pattern */
+  uint32_t index; /* ref_func: funcref slot; global_get: global index; extended: number of steps; add, sub, mul: 32 or 64 */
+  uint64_t bits_lo; /* value: low 8 bytes of the bit pattern; extended: address of the steps, const_expr[index] */
   uint64_t bits_hi; /* value: high 8 bytes (v128) */
 };
 _Static_assert(offsetof(struct waot_const_expr, kind) == 0, "waot_const_expr.kind");

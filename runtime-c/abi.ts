@@ -146,16 +146,21 @@ export const BUILTINS = [
 ] as const satisfies readonly { name: string; params: readonly AbiType[]; result: AbiType | 'void'; doc: string }[];
 export type BuiltinName = (typeof BUILTINS)[number]['name'];
 
-/** Kinds of constant expression in a descriptor (`waot_const_expr.kind`). */
-export const ConstKind = { value: 0, ref_null: 1, ref_func: 2, global_get: 3 } as const;
+/**
+ * Kinds of constant expression in a descriptor (`waot_const_expr.kind`). An extended one is an array of others in postfix order; in there, and nowhere else, the
+ * last three take two values from a stack and put one back.
+ */
+export const ConstKind = { value: 0, ref_null: 1, ref_func: 2, global_get: 3, extended: 4, add: 5, sub: 6, mul: 7 } as const;
+/** Values at once on the stack of an extended constant expression, at most. */
+export const MAX_CONST_HEIGHT = 64;
 /** Modes of data and element segments in a descriptor. */
 export const SegmentMode = { active: 0, passive: 1, declarative: 2 } as const;
 
 /** Structs of the descriptor, read by the runtime only, laid out as C lays them out. `index` fields default to 0. */
 export const DESCRIPTOR_STRUCTS = [
   { name: 'const_expr', doc: 'A constant expression.', fields: [
-    f('kind', 'u32', 'ConstKind'), f('index', 'u32', 'ref_func: funcref slot; global_get: global index'),
-    f('bits_lo', 'u64', 'value: low 8 bytes of the bit pattern'), f('bits_hi', 'u64', 'value: high 8 bytes (v128)'),
+    f('kind', 'u32', 'ConstKind'), f('index', 'u32', 'ref_func: funcref slot; global_get: global index; extended: number of steps; add, sub, mul: 32 or 64'),
+    f('bits_lo', 'u64', 'value: low 8 bytes of the bit pattern; extended: address of the steps, const_expr[index]'), f('bits_hi', 'u64', 'value: high 8 bytes (v128)'),
   ] },
   { name: 'type_desc', doc: 'A function type of the module.', fields: [
     f('param_count', 'u32', ''), f('result_count', 'u32', ''), f('valtypes', 'ptr', 'u8 ValType codes: parameters, then results'),

@@ -58,6 +58,7 @@ export function generateAbiHeader(): string {
     ...enumDefines('EXTERN', abi.ExternKind),
     ...enumDefines('CPU', abi.CpuFeature),
     ...enumDefines('CONST', abi.ConstKind),
+    `#define WAOT_MAX_CONST_HEIGHT ${abi.MAX_CONST_HEIGHT}`,
     ...enumDefines('SEGMENT', abi.SegmentMode),
     ...abi.STATUS.map((s) => `#define WAOT_STATUS_${upper(s.name)} ${s.code}`),
     ...abi.STRUCTS.flatMap(structDefines),

@@ -117,6 +117,25 @@ static int make_tables_and_memories(waot_instance *instance, const waot_memory_p
   return 0;
 }
 
+/* An extended constant expression: steps in postfix order. The compiler keeps the height within bounds. */
+static waot_value eval_extended(const waot_instance *instance, const struct waot_const_expr *expr) {
+  const struct waot_const_expr *steps = (const void *)(uintptr_t)expr->bits_lo;
+  uint64_t stack[WAOT_MAX_CONST_HEIGHT];
+  size_t height = 0;
+  for (uint32_t i = 0; i < expr->index; i++) {
+    if (steps[i].kind < WAOT_CONST_ADD) {
+      stack[height++] = (uint64_t)waot_const_eval(instance, &steps[i]).i64;
+      continue;
+    }
+    uint64_t b = stack[--height], a = stack[--height];
+    uint64_t result = steps[i].kind == WAOT_CONST_ADD ? a + b : steps[i].kind == WAOT_CONST_SUB ? a - b : a * b;
+    stack[height++] = steps[i].index == 32 ? (uint32_t)result : result;
+  }
+  waot_value value = {.v128 = {0}};
+  value.i64 = (int64_t)stack[0];
+  return value;
+}
+
 waot_value waot_const_eval(const waot_instance *instance, const struct waot_const_expr *expr) {
   waot_value value = {.v128 = {0}};
   switch (expr->kind) {
@@ -126,6 +145,7 @@ waot_value waot_const_eval(const waot_instance *instance, const struct waot_cons
       break;
     case WAOT_CONST_REF_FUNC: value.ref = (uintptr_t)instance->funcrefs[expr->index]; break;
     case WAOT_CONST_GLOBAL_GET: value = *instance->globals[expr->index]->value; break;
+    case WAOT_CONST_EXTENDED: return eval_extended(instance, expr);
     default: break; /* null */
   }
   return value;

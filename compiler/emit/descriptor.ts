@@ -3,9 +3,9 @@ import {
   ABI_VERSION, Arch, ConstKind, CpuFeature, DESCRIPTOR_STRUCTS, DESCRIPTOR_SYMBOL, ExternKind, FuelMode, NOTE_FUNCTIONS, NOTE_HEADER, NOTE_MANIFEST, NOTE_NAME, Os, SegmentMode, VALUE_SIZE, ValType,
   type AbiType,
 } from '../../runtime-c/abi.js';
-import type { ConstExpr, FuncType, Limits, WasmModule } from '../wasm/module.js';
 import { irType } from '../llvm/builder.js';
 import { VECTOR } from '../llvm/prelude.js';
+import type { ConstExpr, ConstStep, FuncType, Limits, WasmModule } from '../wasm/module.js';
 import { adapterNames, emitAdapters } from './adapters.js';
 import type { ModulePlan } from './plan.js';
 import { quoteSymbol } from './symbols.js';
@@ -61,12 +61,21 @@ function bytesLiteral(data: Uint8Array): string {
   return `c"${parts.join('')}"`;
 }
 
-function constExpr(plan: ModulePlan, expr: ConstExpr): Record<string, Field> {
+/** The fields of a constant expression; the steps of an extended one become an array of their own. */
+function constExpr(d: DataWriter, plan: ModulePlan, expr: ConstExpr | ConstStep): Record<string, Field> {
   switch (expr.kind) {
     case 'const': return { kind: ConstKind.value, bits_lo: expr.bits & ABSENT_64, bits_hi: expr.bits >> 64n };
     case 'null': return { kind: ConstKind.ref_null };
     case 'func': return { kind: ConstKind.ref_func, index: slotOf(plan, expr.index) };
     case 'global': return { kind: ConstKind.global_get, index: expr.index };
+    case 'extended': {
+      const steps = d.array('const_expr', expr.steps.map((step) => constExpr(d, plan, step)));
+      return { kind: ConstKind.extended, index: expr.steps.length, bits_lo: `ptrtoint (ptr ${steps} to i64)` };
+    }
+    case 'operator': {
+      const [type, name] = expr.op.name.split('.') as ['i32' | 'i64', 'add' | 'sub' | 'mul'];
+      return { kind: ConstKind[name], index: type === 'i32' ? 32 : 64 };
+    }
   }
 }
 
@@ -117,13 +126,13 @@ function globalsArray(d: DataWriter, plan: ModulePlan): string {
   return d.array('global_desc', module.globals.map((type, i) => ({
     valtype: ValType[type.type],
     is_mutable: type.mutable ? 1 : 0,
-    init: i < module.importedGlobals ? 'null' : d.one('const_expr', constExpr(plan, module.definedGlobals[i - module.importedGlobals].init)),
+    init: i < module.importedGlobals ? 'null' : d.one('const_expr', constExpr(d, plan, module.definedGlobals[i - module.importedGlobals].init)),
   })));
 }
 
 function segmentArrays(d: DataWriter, plan: ModulePlan): { datas: string; elems: string } {
   const { module } = plan;
-  const offset = (expr: ConstExpr | undefined) => (expr ? d.one('const_expr', constExpr(plan, expr)) : 'null');
+  const offset = (expr: ConstExpr | undefined) => (expr ? d.one('const_expr', constExpr(d, plan, expr)) : 'null');
   return {
     datas: d.array('data_desc', module.datas.map((segment) => ({
       mode: SegmentMode[segment.mode], memory: segment.memory, offset: offset(segment.offsetExpr),
@@ -131,7 +140,7 @@ function segmentArrays(d: DataWriter, plan: ModulePlan): { datas: string; elems:
     }))),
     elems: d.array('elem_desc', module.elems.map((segment) => ({
       mode: SegmentMode[segment.mode], table: segment.table, offset: offset(segment.offsetExpr),
-      items: d.array('const_expr', segment.items.map((item) => constExpr(plan, item))), length: segment.items.length, valtype: ValType[segment.type],
+      items: d.array('const_expr', segment.items.map((item) => constExpr(d, plan, item))), length: segment.items.length, valtype: ValType[segment.type],
     }))),
   };
 }

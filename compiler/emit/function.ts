@@ -4,7 +4,7 @@ import type { LowerKind, Operator } from '../wasm/module.js';
 import { Reader, readOperator } from '../wasm/reader.js';
 import { emitCall } from './call.js';
 import { beginFunctionFrame, emitControl, skipOperator } from './control.js';
-import { emitLoad, emitMemory, emitStore, loadMemoryBases } from './memory.js';
+import { emitLoad, emitMemory, emitStore, loadFirstMemory } from './memory.js';
 import { emitBinary, emitCompare, emitConst, emitConvert, emitHelper, emitShift } from './numeric.js';
 import type { ModulePlan } from './plan.js';
 import { FunctionState, type Partition } from './state.js';
@@ -55,7 +55,7 @@ function emitFunction(partition: Partition, index: number): void {
   b.moveTo(b.block(func, 'entry'));
   b.beginFuncDebug(func, plan.symbols[index], body.offset);
   declareLocals(s, body.locals);
-  s.memoryBases = loadMemoryBases(s);
+  loadFirstMemory(s);
   beginFunctionFrame(s);
   s.fuel.add(ENTRY_COST);
   if (plan.options.fuel === 'sync') {

@@ -9,9 +9,18 @@ import { emitTrap } from './trap.js';
 /** Bytes of address space that 32-bit indices can name, and the most that a memory can hold. */
 const MEMORY_SPACE = 2n ** 32n;
 
-/** The base of each memory, loaded once at the function's start: it never changes while the instance lives. */
-export function loadMemoryBases(s: FunctionState): Value[] {
-  return s.module.memories.map((_, i) => s.b.callHelper('memory_base', 'ptr', ['ptr', 'i64'], [s.vmctx, s.b.i64(BigInt(s.plan.layout.memories + i * SIZES.vm_memory))]));
+function loadBase(s: FunctionState, memory: number): Value {
+  return s.b.callHelper('memory_base', 'ptr', ['ptr', 'i64'], [s.vmctx, s.b.i64(BigInt(s.plan.layout.memories + memory * SIZES.vm_memory))]);
+}
+
+/** Loads the base of the first memory at the function's start: it never changes while the instance lives. */
+export function loadFirstMemory(s: FunctionState): void {
+  if (s.module.memories.length > 0) s.firstMemory = loadBase(s, 0);
+}
+
+/** The base of a memory. Others than the first are loaded where they are used; the loads are invariant, so that LLVM merges and hoists them. */
+export function memoryBase(s: FunctionState, memory: number): Value {
+  return memory === 0 && s.firstMemory ? s.firstMemory : loadBase(s, memory);
 }
 
 /**
@@ -27,7 +36,7 @@ export function emitLoad(s: FunctionState, operator: Operator): void {
   const address = s.pop();
   s.fuel.flush();
   if (alwaysOut(operator)) return emitTrap(s, 'out_of_bounds_memory_access');
-  s.push(type, s.b.callHelper(operator.op.name, irType(type), ['ptr', 'i32', 'i64'], [s.memoryBases[operator.a], address, s.b.i64(operator.bits)]));
+  s.push(type, s.b.callHelper(operator.op.name, irType(type), ['ptr', 'i32', 'i64'], [memoryBase(s, operator.a), address, s.b.i64(operator.bits)]));
 }
 
 export function emitStore(s: FunctionState, operator: Operator): void {
@@ -38,7 +47,7 @@ export function emitStore(s: FunctionState, operator: Operator): void {
   const address = s.pop();
   s.fuel.flush();
   if (alwaysOut(operator)) return emitTrap(s, 'out_of_bounds_memory_access');
-  s.b.callHelper(operator.op.name, 'void', ['ptr', 'i32', 'i64', irType(type)], [s.memoryBases[operator.a], address, s.b.i64(operator.bits), value]);
+  s.b.callHelper(operator.op.name, 'void', ['ptr', 'i32', 'i64', irType(type)], [memoryBase(s, operator.a), address, s.b.i64(operator.bits), value]);
 }
 
 /** Charges what the operator costs per unit, and what is owed: before a builtin runs. */

@@ -46,8 +46,8 @@ export class FunctionState {
   readonly fuel: Fuel;
   readonly frames: Frame[] = [];
   readonly locals: { readonly type: ValType; readonly slot: Value }[] = [];
-  /** Base of each memory, loaded at the function's start. */
-  memoryBases: readonly Value[] = [];
+  /** Base of the first memory, loaded at the function's start. */
+  firstMemory?: Value;
   /** After an operator that never falls through: operators are passed over until the frame's `else` or `end`; blocks nested in there are counted. */
   skipping = false;
   skippedNest = 0;

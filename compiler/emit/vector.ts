@@ -9,7 +9,7 @@ import type { TypeName, Value } from '../llvm/builder.js';
 import { irType } from '../llvm/builder.js';
 import { shuffleName } from '../llvm/prelude-simd.js';
 import type { FuncType, Operator } from '../wasm/module.js';
-import { alwaysOut } from './memory.js';
+import { alwaysOut, memoryBase } from './memory.js';
 import type { FunctionState } from './state.js';
 import { emitTrap } from './trap.js';
 
@@ -62,7 +62,7 @@ function emitLaneAccess(s: FunctionState, operator: Operator): void {
   const address = s.pop();
   s.fuel.flush();
   if (alwaysOut(operator)) return emitTrap(s, 'out_of_bounds_memory_access');
-  const args = [s.memoryBases[operator.a], address, s.b.i64(operator.bits), vector, s.b.i32(operator.lane)];
+  const args = [memoryBase(s, operator.a), address, s.b.i64(operator.bits), vector, s.b.i32(operator.lane)];
   const isLoad = signatureOf(operator).results.length > 0;
   const result = s.b.callHelper(operator.op.name, isLoad ? 'v128' : 'void', ['ptr', 'i32', 'i64', 'v128', 'i32'], args);
   if (isLoad) s.push('v128', result);

@@ -6,23 +6,29 @@ import type { Feature } from './module.js';
 /** The features that are on. `mvp` always is. */
 export type FeatureSet = ReadonlySet<Feature>;
 
-/** A feature: whether it can be on at all, and what it is called in messages. */
-export interface FeatureRow { readonly name: Feature; readonly supported: boolean; readonly title: string }
+/** A feature: the version of WebAssembly that it came with, whether it can be on at all, and what it is called in messages. */
+export interface FeatureRow { readonly name: Feature; readonly version: 1 | 2 | 3; readonly supported: boolean; readonly title: string }
 
 /** Every feature that the opcode table knows. All that are supported are on by default. */
 export const FEATURES: readonly FeatureRow[] = [
-  { name: 'mvp', supported: true, title: 'WebAssembly 1.0' },
-  { name: 'sign-extension', supported: true, title: 'sign-extension operators' },
-  { name: 'saturating-float-to-int', supported: true, title: 'saturating float-to-int conversions' },
-  { name: 'multi-value', supported: true, title: 'multiple values' },
-  { name: 'bulk-memory', supported: true, title: 'bulk memory operations' },
-  { name: 'reference-types', supported: true, title: 'reference types' },
-  { name: 'mutable-globals', supported: true, title: 'import and export of mutable globals' },
-  { name: 'simd', supported: true, title: 'vector (SIMD) operators' },
+  { name: 'mvp', version: 1, supported: true, title: 'WebAssembly 1.0' },
+  { name: 'sign-extension', version: 2, supported: true, title: 'sign-extension operators' },
+  { name: 'saturating-float-to-int', version: 2, supported: true, title: 'saturating float-to-int conversions' },
+  { name: 'multi-value', version: 2, supported: true, title: 'multiple values' },
+  { name: 'bulk-memory', version: 2, supported: true, title: 'bulk memory operations' },
+  { name: 'reference-types', version: 2, supported: true, title: 'reference types' },
+  { name: 'mutable-globals', version: 1, supported: true, title: 'import and export of mutable globals' },
+  { name: 'simd', version: 2, supported: true, title: 'vector (SIMD) operators' },
+  { name: 'relaxed-simd', version: 3, supported: true, title: 'relaxed vector (SIMD) operators' },
+  { name: 'multi-memory', version: 3, supported: true, title: 'multiple memories' },
+  { name: 'extended-const', version: 3, supported: true, title: 'extended constant expressions' },
 ];
 
-/** The default: WebAssembly 2.0. */
+/** The default: WebAssembly 2.0 and what is finished of 3.0. */
 export const DEFAULT_FEATURES: FeatureSet = new Set(FEATURES.filter((row) => row.supported).map((row) => row.name));
+
+/** The features of WebAssembly 2.0 and none of later versions, as switches over the default. */
+export const VERSION_2: FeatureOptions = { disable: FEATURES.filter((row) => row.version > 2).map((row) => row.name) };
 
 /** Names of features to switch, over the default. */
 export interface FeatureOptions { readonly enable?: readonly string[]; readonly disable?: readonly string[] }
@@ -67,17 +73,14 @@ export function notSupported(title: string): string {
 
 /** Titles of the proposals that are recognised in order to be refused by name. */
 export const Proposal = {
-  relaxedSimd: 'relaxed SIMD',
   threads: 'threads',
   tailCalls: 'tail calls',
   exceptions: 'exception handling',
   functionReferences: 'typed function references',
   gc: 'garbage collection',
   memory64: '64-bit memories and tables',
-  multiMemory: 'multiple memories',
   wideArithmetic: 'wide arithmetic',
   stackSwitching: 'stack switching',
-  extendedConst: 'extended constant expressions',
 } as const;
 
 /** Opcode ranges of those proposals, both ends included. */
@@ -94,10 +97,9 @@ const OPCODE_RANGES: readonly (readonly [first: number, last: number, title: str
   [0xfe, 0xfe, Proposal.threads],
 ];
 
-/** The title of the unsupported proposal that an opcode's first byte (and, after 0xfc and 0xfd, its sub-opcode) belongs to; undefined when nobody uses it. */
+/** The title of the unsupported proposal that an opcode's first byte (and, after 0xfc, its sub-opcode) belongs to; undefined when nobody uses it. */
 export function proposalOfOpcode(byte: number, sub = 0): string | undefined {
   if (byte === 0xfc) return sub >= 19 && sub <= 22 ? Proposal.wideArithmetic : undefined;
-  if (byte === 0xfd && sub >= 0x100) return Proposal.relaxedSimd;
   return OPCODE_RANGES.find(([first, last]) => byte >= first && byte <= last)?.[2];
 }
 

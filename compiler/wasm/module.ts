@@ -25,13 +25,17 @@ export interface Export { readonly name: string; readonly kind: ExternKind; read
 
 /**
  * A constant expression, decoded. `const` carries the bit pattern, zero-extended, of a number or vector; `global` a global index; `func` a
- * function index. One operator each (extended constant expressions will add a list).
+ * function index. An extended one is a list of constants, globals and operators (i32.add and so on) in postfix order, as in the binary.
  */
 export type ConstExpr =
   | { readonly kind: 'const'; readonly type: ValType; readonly bits: bigint }
   | { readonly kind: 'null'; readonly type: RefType }
   | { readonly kind: 'func'; readonly index: number }
-  | { readonly kind: 'global'; readonly index: number };
+  | { readonly kind: 'global'; readonly index: number }
+  | { readonly kind: 'extended'; readonly steps: readonly ConstStep[] };
+
+/** A step of an extended constant expression. */
+export type ConstStep = Exclude<ConstExpr, { readonly kind: 'extended' }> | { readonly kind: 'operator'; readonly op: Opcode };
 
 export interface Global { readonly type: GlobalType; readonly init: ConstExpr; readonly offset: number }
 
@@ -121,7 +125,8 @@ export type LowerKind =
   | 'unary' | 'convert' | 'truncate' | 'saturate' | 'reference' | 'vector';
 
 /** A feature that can be switched; `mvp` is always on. */
-export type Feature = 'mvp' | 'sign-extension' | 'saturating-float-to-int' | 'multi-value' | 'bulk-memory' | 'reference-types' | 'mutable-globals' | 'simd';
+export type Feature = 'mvp' | 'sign-extension' | 'saturating-float-to-int' | 'multi-value' | 'bulk-memory' | 'reference-types' | 'mutable-globals' | 'simd'
+  | 'relaxed-simd' | 'multi-memory' | 'extended-const';
 
 /** One row of the opcode table. */
 export interface Opcode {

@@ -1,12 +1,12 @@
 /**
- * The opcode table: every operator of WebAssembly 2.0, as data (spec 2.0, 5.4 and the index of instructions); vector operators come from `opcodes-simd.ts`.
+ * The opcode table: every operator of WebAssembly 2.0 and of what is supported beyond it, as data (spec 2.0, 5.4 and the index of instructions); vector operators come from `opcodes-simd.ts`.
  *
  * The reader takes the immediates from it, the validator the signature, the cost model the cost, the emitter dispatches on
  * `lower`. To add an operator is to add a row; an operator with a new shape of immediates or a context-dependent type needs its
  * reader (`reader.ts`) or its rule (`validate-rules.ts`) as well, which the compiler's exhaustive records will ask for.
  */
 import type { Feature, FuncType, Immediates, LowerKind, Opcode, ValType } from './module.js';
-import { PREFIX_SIMD, SIMD_ROWS, type SimdRow } from './opcodes-simd.js';
+import { PREFIX_SIMD, RELAXED_SIMD_ROWS, SIMD_ROWS, type SimdRow } from './opcodes-simd.js';
 
 /** The first byte of the operators that have a sub-opcode: bulk memory, tables, saturating conversions. */
 export const PREFIX_MISC = 0xfc;
@@ -284,6 +284,7 @@ export const OPCODES: readonly Opcode[] = [
   misc(16, 'table.size', 'table', '-> i32', 'table', { feature: 'reference-types' }),
   misc(17, 'table.fill', 'table', null, 'table', { feature: 'reference-types', traps: true, perUnit: 'element' }),
   ...vectors(SIMD_ROWS, 'simd'),
+  ...vectors(RELAXED_SIMD_ROWS, 'relaxed-simd'),
 ];
 
 const BY_CODE: ReadonlyMap<number, Opcode> = new Map(OPCODES.map((op) => [op.code, op]));

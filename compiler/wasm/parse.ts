@@ -1,7 +1,7 @@
 /** Decoding a module: header, sections in their order, names. Function bodies are left as byte ranges (spec 2.0, 5.5). */
 import { DEFAULT_FEATURES, type FeatureSet, notSupported, Proposal } from './features.js';
 import { Limit } from './limits.js';
-import type { WasmModule } from './module.js';
+import type { ConstExpr, WasmModule } from './module.js';
 import { type ModuleNames, readNameSection } from './names.js';
 import { Reader } from './reader.js';
 import {
@@ -88,8 +88,11 @@ function finish(bytes: Uint8Array, draft: Draft, names: ModuleNames | undefined,
 function declaredRefs(draft: Draft): ReadonlySet<number> {
   const refs = new Set<number>();
   for (const { kind, index } of draft.exports) if (kind === 'func') refs.add(index);
-  for (const { init } of draft.definedGlobals) if (init.kind === 'func') refs.add(init.index);
-  for (const { items } of draft.elems) for (const item of items) if (item.kind === 'func') refs.add(item.index);
+  const visit = (expr: ConstExpr) => {
+    for (const step of expr.kind === 'extended' ? expr.steps : [expr]) if (step.kind === 'func') refs.add(step.index);
+  };
+  for (const { init } of draft.definedGlobals) visit(init);
+  for (const { items } of draft.elems) items.forEach(visit);
   return refs;
 }
 

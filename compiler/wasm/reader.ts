@@ -6,7 +6,7 @@
  */
 import { ValType as ValTypeCode } from '../../runtime-c/abi.js';
 import { CompileError, type DiagnosticKind, type Place } from '../diagnostics.js';
-import { DEFAULT_FEATURES, featureMessage, type FeatureSet, notSupported, Proposal, proposalOfOpcode, proposalOfValType } from './features.js';
+import { DEFAULT_FEATURES, featureMessage, type FeatureSet, notSupported, proposalOfOpcode, proposalOfValType } from './features.js';
 import { Limit } from './limits.js';
 import type { BlockType, Feature, Immediates, Opcode, Operator, RefType, ValType } from './module.js';
 import { opcodeByCode, PREFIX_MISC, prefixedCode } from './opcodes.js';
@@ -257,11 +257,13 @@ function readBlockType(reader: Reader, features: FeatureSet): BlockType {
   return { kind: 'func', index };
 }
 
-/** The byte 0 that stands where later proposals have a memory index. */
-function readZeroByte(reader: Reader): void {
+/** A memory index; without multiple memories, the byte 0 that stands in its place. */
+function readMemoryIndex(reader: Reader, features: FeatureSet): number {
+  if (features.has('multi-memory')) return reader.u32();
   const offset = reader.pos;
   const byte = reader.u8();
-  if (byte !== 0) reader.fail(`zero byte expected, found ${hex(byte)} (${notSupported(Proposal.multiMemory)})`, offset);
+  if (byte !== 0) reader.fail(`zero byte expected, found ${hex(byte)} (${featureMessage('multi-memory')})`, offset);
+  return 0;
 }
 
 /** A table index where version 1.0 has a byte 0. */
@@ -286,15 +288,19 @@ type ReadImmediates = (reader: Reader, op: Opcode, offset: number, features: Fea
 const readIndex: ReadImmediates = (reader, op, offset) => make(op, offset, reader.u32(), 0, 0n);
 
 /** A memory access's alignment and offset, and for some vector operators a lane. */
-function readMemarg(reader: Reader, op: Opcode, offset: number, hasLane: boolean): Operator {
+function readMemarg(reader: Reader, op: Opcode, offset: number, features: FeatureSet, hasLane = false): Operator {
   const at = reader.pos;
-  const align = reader.u32();
+  let align = reader.u32();
+  let memory = 0;
   if (align >= 32) {
-    const why = align >= 64 && align < 128 ? ` (${notSupported(Proposal.multiMemory)})` : '';
-    reader.fail(`malformed memop flags: ${hex(align)}${why}`, at);
+    // Bit 6 says that the index of a memory follows.
+    const named = align >= 64 && align < 96;
+    if (!named || !features.has('multi-memory')) reader.fail(`malformed memop flags: ${hex(align)}${named ? ` (${featureMessage('multi-memory')})` : ''}`, at);
+    align -= 64;
+    memory = reader.u32();
   }
   const bits = toBigInt(reader.u32());
-  return make(op, offset, 0, align, bits, undefined, undefined, undefined, hasLane ? reader.u8() : 0);
+  return make(op, offset, memory, align, bits, undefined, undefined, undefined, hasLane ? reader.u8() : 0);
 }
 
 const readVectorBits: ReadImmediates = (reader, op, offset) => make(op, offset, 0, 0, reader.v128());
@@ -314,20 +320,15 @@ const IMMEDIATES: Record<Immediates, ReadImmediates> = {
     const type = reader.u32();
     return make(op, offset, type, readTableIndex(reader, features), 0n);
   },
-  memarg: (reader, op, offset) => readMemarg(reader, op, offset, false),
-  memory: (reader, op, offset) => {
-    readZeroByte(reader);
-    return make(op, offset, 0, 0, 0n);
-  },
-  memory_init: (reader, op, offset) => {
+  memarg: (reader, op, offset, features) => readMemarg(reader, op, offset, features),
+  memory: (reader, op, offset, features) => make(op, offset, readMemoryIndex(reader, features), 0, 0n),
+  memory_init: (reader, op, offset, features) => {
     const segment = reader.u32();
-    readZeroByte(reader);
-    return make(op, offset, segment, 0, 0n);
+    return make(op, offset, segment, readMemoryIndex(reader, features), 0n);
   },
-  memory_copy: (reader, op, offset) => {
-    readZeroByte(reader);
-    readZeroByte(reader);
-    return make(op, offset, 0, 0, 0n);
+  memory_copy: (reader, op, offset, features) => {
+    const to = readMemoryIndex(reader, features);
+    return make(op, offset, to, readMemoryIndex(reader, features), 0n);
   },
   table_init: (reader, op, offset, features) => {
     const segment = reader.u32();
@@ -351,7 +352,7 @@ const IMMEDIATES: Record<Immediates, ReadImmediates> = {
     for (let i = 0; i < count; i++) types.push(readValType(reader, features));
     return make(op, offset, 0, 0, 0n, undefined, undefined, types);
   },
-  memarg_lane: (reader, op, offset) => readMemarg(reader, op, offset, true),
+  memarg_lane: (reader, op, offset, features) => readMemarg(reader, op, offset, features, true),
   lane: (reader, op, offset) => make(op, offset, 0, 0, 0n, undefined, undefined, undefined, reader.u8()),
   shuffle: readVectorBits,
   v128: readVectorBits,

@@ -2,7 +2,7 @@
 import { CompileError, type Diagnostic } from '../diagnostics.js';
 import { DEFAULT_FEATURES, featureMessage, type FeatureSet } from './features.js';
 import { Limit } from './limits.js';
-import type { ConstExpr, ElemSegment, ExternKind, Limits, ValType, WasmModule } from './module.js';
+import type { ConstExpr, ConstStep, ElemSegment, ExternKind, FuncType, Limits, ValType, WasmModule } from './module.js';
 import { validateFunction } from './validate-function.js';
 
 export interface ValidateOptions {
@@ -108,7 +108,7 @@ class ModuleValidator {
     if (tables.length > 1 && !this.#features.has('reference-types')) {
       this.#add(`multiple tables: ${featureMessage('reference-types')}`, offsets?.tables.at(-1), 'unsupported');
     }
-    if (memories.length > 1) {
+    if (memories.length > 1 && !this.#features.has('multi-memory')) {
       const lastImport = imports.filter((item) => item.desc.kind === 'memory').at(-1)?.offset;
       this.#add(`multiple memories: ${memories.length}, at most one is supported`, offsets?.memories.at(-1) ?? lastImport);
     }
@@ -132,17 +132,42 @@ class ModuleValidator {
   }
 
   #checkGlobals(): void {
-    for (const { type, init, offset } of this.#module.definedGlobals) this.#checkConst(init, type.type, offset);
+    const { definedGlobals, importedGlobals } = this.#module;
+    definedGlobals.forEach(({ type, init, offset }, i) => this.#checkConst(init, type.type, offset, importedGlobals + i));
   }
 
-  /** A constant expression can see functions, and those globals that are imported and immutable. */
-  #checkConst(expr: ConstExpr, expected: ValType, offset: number): void {
-    const found = this.#constType(expr, offset);
+  /**
+   * A constant expression can see functions, and those immutable globals that are imported; extended ones also those that the module has defined before.
+   * `defined`: the globals that precede it.
+   */
+  #checkConst(expr: ConstExpr, expected: ValType, offset: number, defined = this.#module.globals.length): void {
+    const visible = this.#features.has('extended-const') ? defined : this.#module.importedGlobals;
+    const found = expr.kind === 'extended' ? this.#extendedType(expr.steps, offset, visible) : this.#constType(expr, offset, visible);
     if (found !== undefined && found !== expected) this.#add(`type mismatch: expected ${expected}, found ${found} in a constant expression`, offset);
   }
 
-  #constType(expr: ConstExpr, offset: number): ValType | undefined {
-    const { globals, importedGlobals, funcs } = this.#module;
+  /** The type of a list of steps in postfix order; undefined after an error. */
+  #extendedType(steps: readonly ConstStep[], offset: number, visible: number): ValType | undefined {
+    const stack: ValType[] = [];
+    for (const step of steps) {
+      const { params, results } = step.kind === 'operator' ? (step.op.signature as FuncType) : { params: [], results: [this.#constType(step, offset, visible)] };
+      const result = results[0];
+      if (result === undefined) return undefined;
+      for (const expected of [...params].reverse()) {
+        const found = stack.pop();
+        if (found === expected) continue;
+        this.#add(`type mismatch: expected ${expected}, found ${found ?? 'nothing'} in a constant expression`, offset);
+        return undefined;
+      }
+      stack.push(result);
+    }
+    if (stack.length === 1) return stack[0];
+    this.#add(`type mismatch: constant expression leaves ${stack.length === 0 ? 'no value' : 'more than one value'}`, offset);
+    return undefined;
+  }
+
+  #constType(expr: Exclude<ConstStep, { kind: 'operator' }>, offset: number, visible: number): ValType | undefined {
+    const { globals, funcs } = this.#module;
     switch (expr.kind) {
       case 'const':
       case 'null':
@@ -152,8 +177,8 @@ class ModuleValidator {
         this.#add(`unknown function ${expr.index}`, offset);
         return undefined;
       case 'global':
-        if (expr.index >= importedGlobals) {
-          const why = expr.index < globals.length ? ' in a constant expression, which sees imported globals only' : '';
+        if (expr.index >= visible) {
+          const why = expr.index < globals.length ? ` in a constant expression, which sees ${this.#features.has('extended-const') ? 'earlier' : 'imported'} globals only` : '';
           this.#add(`unknown global ${expr.index}${why}`, offset);
           return undefined;
         }

@@ -2,6 +2,7 @@
 import { openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { CompileError } from '../../compiler/diagnostics.js';
+import { resolveFeatures, VERSION_2 } from '../../compiler/wasm/features.js';
 import { parseModule } from '../../compiler/wasm/parse.js';
 import { validateModule } from '../../compiler/wasm/validate.js';
 import { type Instance, LinkError, load, OutOfFuel, Store, Trap } from '../../loader/index.js';
@@ -136,7 +137,8 @@ class Script {
   private assertRefused(command: SpecCommand, kind: 'invalid' | 'malformed'): void {
     const bytes = readFileSync(join(this.folder, command.filename as string));
     try {
-      validateModule(parseModule(bytes, { name: command.filename as string }));
+      const features = resolveFeatures(/wasm-2\.0/.test(this.folder) ? VERSION_2 : {});
+      validateModule(parseModule(bytes, { name: command.filename as string, features }), { features });
     } catch (error) {
       if (!(error instanceof CompileError)) throw error;
       if (error.errors[0].kind === kind) return;

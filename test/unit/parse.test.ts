@@ -126,12 +126,27 @@ test('what cannot be decoded in a section', () => {
   fails(module(section(11, vec([[1, 4, 0]]))), 'malformed', /^length out of bounds: data segment of 4 bytes, 1 left/, 13);
 });
 
-test('constant expressions hold one constant operator', () => {
+test('constant expressions hold one constant operator, or several and arithmetic', () => {
   const init = (...code: number[]) => module(section(6, vec([[I32, 0, ...code]])));
   fails(init(END), 'invalid', /^type mismatch: constant expression is empty/, 13);
   fails(init(0x41, 1, 0x41, 2, END), 'invalid', /^type mismatch/, 15);
-  fails(init(0x41, 1, 0x41, 2, 0x6a, END), 'invalid', /^constant expression required, found i32\.add \(extended constant expressions are not supported\)/, 17);
-  fails(init(0x41, 1, 0x6a, END), 'invalid', /^constant expression required, found i32\.add \(extended constant expressions are not supported\)/, 15);
+  const without = { features: resolveFeatures({ disable: ['extended-const'] }) };
+  const [refused] = judge(init(0x41, 1, 0x41, 2, 0x6a, END), without);
+  assert.equal([refused.kind, refused.message, refused.place?.offset], ['invalid', 'constant expression required, found i32.add (extended constant expressions are switched off (feature "extended-const"))', 17]);
+  fails(init(0x41, 1, 0x41, 2, 0x6d, END), 'invalid', /^constant expression required, found i32\.div_s/, 17);
+  const value = (...code: number[]) => parse(init(...code)).definedGlobals[0].init;
+  assert.equal(value(0x41, 1, 0x41, 2, 0x6a, END), { kind: 'const', type: 'i32', bits: 3n });
+  assert.equal(value(0x41, 1, 0x41, 2, 0x6b, 0x41, 5, 0x6c, END), { kind: 'const', type: 'i32', bits: 0xfffffffbn });
+  const extended = value(0x23, 0, 0x41, 2, 0x6c, END);
+  assert.is(extended.kind, 'extended');
+  const kinds = (extended as { readonly steps: readonly { readonly kind: string }[] }).steps.map((step) => step.kind);
+  assert.equal(kinds, ['global', 'const', 'operator']);
+  assert.match(judge(init(0x41, 1, 0x6a, END))[0].message, 'type mismatch: expected i32, found nothing');
+  assert.match(judge(init(0x41, 1, 0x42, 1, 0x6a, END))[0].message, 'type mismatch: expected i32, found i64');
+  assert.match(judge(init(0x42, 1, 0x42, 1, 0x7c, END))[0].message, 'type mismatch: expected i32, found i64');
+  const deep = (n: number) => init(...Array.from({ length: n }, () => [0x41, 1]).flat(), ...Array.from({ length: n - 1 }, () => 0x6a), END);
+  assert.equal(judge(deep(64)), []);
+  assert.is(judge(deep(65))[0].kind, 'unsupported');
   fails(init(0x01, 0x41, 1, END), 'invalid', /^constant expression required, found nop/, 13);
   fails(init(0xf3, END), 'malformed', /^illegal opcode/, 13);
   fails(init(0x41, 1), 'malformed', /^unexpected end/, 15);

@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { CompileError } from '../../compiler/diagnostics.js';
-import { DEFAULT_FEATURES, FEATURES, resolveFeatures } from '../../compiler/wasm/features.js';
+import { DEFAULT_FEATURES, FEATURES, resolveFeatures, VERSION_2 } from '../../compiler/wasm/features.js';
 import type { Operator } from '../../compiler/wasm/module.js';
 import { Reader, readOperator, readValType } from '../../compiler/wasm/reader.js';
 import { random } from './module-bytes.js';
@@ -121,10 +121,13 @@ test('operators carry their immediates where the interface says', () => {
 });
 
 test('bad immediates are malformed', () => {
-  fails(() => readOperator(reader(0x3f, 1)), 'malformed', /^zero byte expected.*multiple memories are not supported/, 1);
-  fails(() => readOperator(reader(0xfc, 10, 0, 1)), 'malformed', /^zero byte expected/, 3);
+  fails(() => readOperator(reader(0x3f, 1), resolveFeatures(VERSION_2)), 'malformed', /^zero byte expected.*multiple memories are switched off/, 1);
+  fails(() => readOperator(reader(0xfc, 10, 0, 1), resolveFeatures(VERSION_2)), 'malformed', /^zero byte expected.*multiple memories/, 3);
   fails(() => readOperator(reader(0x28, 32, 0)), 'malformed', /^malformed memop flags/, 1);
-  fails(() => readOperator(reader(0x28, 0x42, 0)), 'malformed', /^malformed memop flags.*multiple memories/, 1);
+  fails(() => readOperator(reader(0x28, 0x42, 0), resolveFeatures(VERSION_2)), 'malformed', /^malformed memop flags.*multiple memories/, 1);
+  fails(() => readOperator(reader(0x28, 0x62, 0, 0)), 'malformed', /^malformed memop flags: 0x62$/, 1);
+  const { a, b, bits } = readOperator(reader(0x28, 0x42, 5, 9));
+  assert.equal([a, b, bits], [5, 2, 9n]);
   fails(() => readOperator(reader(0x02, 0xff, 0x7f)), 'malformed', /^malformed block type/, 1);
   fails(() => readOperator(reader(0x02, 0x41)), 'malformed', /^malformed block type/, 1);
   fails(() => readOperator(reader(0xd0, 0x7f)), 'malformed', /^malformed reference type/, 1);
@@ -137,7 +140,7 @@ test('bad immediates are malformed', () => {
 
 test('operators of proposals that are not supported are refused by name', () => {
   const table: [string, ...number[]][] = [
-    ['relaxed SIMD is not supported', 0xfd, 0x80, 2], ['threads are not supported', 0xfe, 0],
+    ['threads are not supported', 0xfe, 0],
     ['tail calls are not supported', 0x12, 0], ['tail calls are not supported', 0x13, 0, 0], ['exception handling is not supported', 0x06, 0x40],
     ['exception handling is not supported', 0x1f, 0x40, 0], ['typed function references are not supported', 0x14, 0],
     ['garbage collection is not supported', 0xfb, 0], ['wide arithmetic is not supported', 0xfc, 19],
@@ -165,6 +168,7 @@ test('a feature that is switched off is refused by name', () => {
   refuse('reference-types', 0x1c, 1, 0x7f);
   refuse('multi-value', 0x02, 0);
   refuse('simd', 0xfd, 0x6e);
+  refuse('relaxed-simd', 0xfd, 0x80, 2);
   assert.match(errorOf(() => readValType(reader(0x7b), without('simd'))).message, 'SIMD');
 });
 

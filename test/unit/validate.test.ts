@@ -1,5 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { resolveFeatures } from '../../compiler/wasm/features.js';
 import { parseModule } from '../../compiler/wasm/parse.js';
 import { validateModule } from '../../compiler/wasm/validate.js';
 import { body, END, EXTERNREF, F32, F64, FUNCREF, funcType, I32, I64, judge, module, name, oneFunction, section, vec } from './module-bytes.js';
@@ -175,12 +176,18 @@ test('sections: limits, globals, exports, start, segments', () => {
   refuses(module(section(4, vec([[FUNCREF, 1, 2, 1]]))), 'size minimum must not be greater than maximum');
   refuses(module(section(5, vec([[0, 0x81, 0x80, 4]]))), 'memory size must be at most 65536 pages (4GiB)');
   refuses(module(section(5, vec([[1, 0, 0x81, 0x80, 4]]))), 'memory size must be at most 65536 pages (4GiB)');
-  refuses(module(section(5, vec([[0, 1], [0, 1]]))), 'multiple memories');
-  refuses(module(section(2, vec([[...name('a'), ...name('b'), 2, 0, 1]])), section(5, vec([[0, 1]]))), 'multiple memories');
+  const features = resolveFeatures({ disable: ['multi-memory', 'extended-const'] });
+  for (const two of [module(section(5, vec([[0, 1], [0, 1]]))), module(section(2, vec([[...name('a'), ...name('b'), 2, 0, 1]])), section(5, vec([[0, 1]])))]) {
+    assert.match(judge(two, { features })[0].message, 'multiple memories');
+    assert.equal(judge(two), []);
+  }
   // V8 says so at instantiation only.
   assert.match(judge(module(section(4, vec([[FUNCREF, 0, 0x81, 0xad, 0xe2, 4]]))))[0].message, 'too many elements in a table: 10000001');
   refuses(module(section(6, vec([[I32, 0, 0x42, 0, END]]))), 'type mismatch: expected i32, found i64');
-  refuses(module(section(6, vec([[I32, 0, 0x41, 0, END], [I32, 0, 0x23, 0, END]]))), 'unknown global 0');
+  const earlier = module(section(6, vec([[I32, 0, 0x41, 0, END], [I32, 0, 0x23, 0, END]])));
+  assert.match(judge(earlier, { features })[0].message, 'unknown global 0');
+  assert.equal(judge(earlier), []);
+  refuses(module(section(6, vec([[I32, 0, 0x23, 0, END]]))), 'unknown global 0');
   refuses(module(section(6, vec([[FUNCREF, 0, 0xd2, 0, END]]))), 'unknown function 0');
   refuses(module(section(2, vec([[...name('a'), ...name('b'), 3, I32, 1]])), section(6, vec([[I32, 0, 0x23, 0, END]]))), 'constant expression required');
   refuses(module(section(5, vec([[0, 1]])), section(7, vec([[...name('a'), 2, 0], [...name('a'), 2, 0]]))), 'duplicate export name "a"');
