@@ -1,5 +1,5 @@
 /*
- * optimise.cc - the pass pipeline: LLVM's default for the level, with our own passes at the vectoriser's start.
+ * optimise.cc - the pass pipeline: LLVM's default for the level, with our own passes at the vectoriser's start and at the end.
  */
 #include "optimise.h"
 #include "passes.h"
@@ -74,6 +74,9 @@ void codegen_optimise(LLVMModuleRef moduleRef, LLVMTargetMachineRef machineRef, 
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, callGraph, modules);
   builder.registerVectorizerStartEPCallback(addMetering);
+  builder.registerOptimizerLastEPCallback([](ModulePassManager &passes, OptimizationLevel reached, ThinOrFullLTOPhase) {
+    if (reached != OptimizationLevel::O0) passes.addPass(createModuleToFunctionPassAdaptor(MergeChargesPass()));
+  });
   ModulePassManager passes = level == 0 ? builder.buildO0DefaultPipeline(levels[0]) : builder.buildPerModuleDefaultPipeline(levels[level]);
   passes.run(module, modules);
 }

@@ -17,4 +17,9 @@ struct VersionLoopsPass : llvm::PassInfoMixin<VersionLoopsPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 
+/* See merge_charges.cc. */
+struct MergeChargesPass : llvm::PassInfoMixin<MergeChargesPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+
 #endif

@@ -40,6 +40,8 @@ namespace {
 
 /* Larger loops gain little, and are doubled in size. */
 constexpr unsigned MAX_INSTRUCTIONS = 512;
+/* Loops that are known to run fewer times are left alone: the checks would cost more than they save. */
+constexpr unsigned MIN_TRIPS = 8;
 /* Each check is a handful of instructions before the loop. */
 constexpr unsigned MAX_CHECKS = 24;
 /* Backedges taken at most, so that step x backedges stays below 2^62. */
@@ -101,6 +103,8 @@ private:
     BasicBlock *latch = loop->getLoopLatch();
     if (!loop->isLoopSimplifyForm() || !loop->isLCSSAForm(dominators) || loop->getExitingBlock() != latch || !loop->getExitBlock()) return false;
     if (!analyseCount(loop)) return false;
+    unsigned most = evolution.getSmallConstantMaxTripCount(loop); /* 0: not known */
+    if (most > 0 && most < MIN_TRIPS) return false;
     unsigned count = 0;
     iterationCost = 0;
     for (BasicBlock *block : loop->blocks())
