@@ -95,7 +95,7 @@ double now_ns(void) {
   return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-static bool skipped(const char *name) {
+bool is_skipped(const char *name) {
   const char *list = getenv("WAOT_TEST_SKIP");
   for (size_t length = strlen(name); list && *list; list += *list == ';') {
     size_t one = strcspn(list, ";");
@@ -113,7 +113,7 @@ int run_cases(int argc, char **argv, const struct test_case *cases, size_t count
   setvbuf(stdout, NULL, _IOLBF, 0);
   guest_open(argv[1]);
   for (size_t i = 0; i < count; i++) {
-    bool wanted = argc == 2 && !skipped(cases[i].name);
+    bool wanted = argc == 2 && !is_skipped(cases[i].name);
     for (int a = 2; a < argc; a++) wanted |= strcmp(argv[a], cases[i].name) == 0;
     if (!wanted) continue;
     cases[i].run();

@@ -82,6 +82,8 @@ int guest_call(struct guest *g, const char *name, int64_t *value);
 /* The same with a limit of `fuel`; checks status and consumed fuel. */
 void guest_expect(struct guest *g, const char *name, int64_t argument, int64_t fuel, int status, int64_t consumed);
 double now_ns(void);
+/* Whether the environment variable WAOT_TEST_SKIP, names separated by semicolons, names this case. */
+bool is_skipped(const char *name);
 /* Runs the named cases, or all but those whose names are in the environment variable WAOT_TEST_SKIP, separated by semicolons; returns main's result. */
 int run_cases(int argc, char **argv, const struct test_case *cases, size_t count);
 

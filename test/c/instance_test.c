@@ -203,7 +203,7 @@ static void instantiation_traps(void) {
   error = (waot_error){0};
   check_error("element segment does not fit", waot_instance_new(store, table_trap, NULL, 0, NULL, &error) == NULL, &error, WAOT_ERROR_TRAP, "out of bounds table access: element segment 0");
   CHECK("its status", error.status == WAOT_STATUS_OUT_OF_BOUNDS_TABLE_ACCESS);
-  for (int i = 0; i < repeats(20000); i++) { /* each reserves 8 GiB: 20,000 would not fit the address space, were they kept */
+  for (int i = 0; i < reservations(20000); i++) { /* each reserves 8 GiB: 20,000 would not fit the address space, were they kept */
     if (waot_instance_new(store, table_trap, NULL, 0, NULL, &error) != NULL || error.kind != WAOT_ERROR_TRAP) break;
   }
   CHECK("failures leave nothing behind", error.kind == WAOT_ERROR_TRAP);
@@ -387,8 +387,8 @@ static long resident_kilobytes(void) {
 static void repetition(void) {
   long before = 0;
   bool right = true;
-  for (int i = 0; i < repeats(3000); i++) {
-    if (i == repeats(1000)) before = resident_kilobytes();
+  for (int i = 0; i < reservations(3000); i++) {
+    if (i == reservations(1000)) before = resident_kilobytes();
     waot_store *store = waot_store_new();
     waot_instance *instance = new_provider(store);
     waot_store_set_fuel(store, 12);
@@ -402,7 +402,7 @@ static void repetition(void) {
 #else
   const long allowed = 1024;
 #endif
-  CHECK("in flat memory", getenv("WAOT_TEST_EMULATED") != NULL || resident_kilobytes() - before < allowed);
+  CHECK("in flat memory", is_emulated() || resident_kilobytes() - before < allowed);
 }
 
 int main(void) {

@@ -72,7 +72,7 @@ static void *short_lived(void *unused) {
   return NULL;
 }
 static void test_short_lived(void) {
-  for (int round = 0; round < repeats(100); round++) {
+  for (int round = 0; round < reservations(100); round++) {
     pthread_t threads[4];
     for (int i = 0; i < 4; i++) CHECK_EQUAL(pthread_create(&threads[i], NULL, short_lived, NULL), 0);
     for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
