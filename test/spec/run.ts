@@ -83,6 +83,7 @@ function printScript(group: string, file: SpecFile, result: ScriptResult, all: b
 /** Runs a group and prints a line per script. */
 async function runGroup(group: string, folder: string, settings: Settings, scratch: string): Promise<{ passed: number; failed: number; skipped: number }> {
   const files = readSpecFiles(folder, settings.file);
+  if (settings.file !== undefined && files.length === 0) throw new Error(`there is no script ${settings.file} in ${folder}`);
   const began = Date.now();
   // The negative tests of 2.0 name as wrong what later versions allow.
   const options = group.startsWith('wasm-2.0/') ? { ...settings.options, features: VERSION_2 } : settings.options;
