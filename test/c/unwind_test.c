@@ -33,7 +33,7 @@ static struct {
 
 struct walk {
   bool caller, main;
-  unsigned frames;
+  unsigned frames, entries; /* all; those of the entry trampoline */
   bool below;                /* an activation, or the host, has been met below compiled code */
   uintptr_t wasm[WAOT_TRACE_MAX]; /* the frames of compiled code above that: where they are, inside the instruction */
   uint32_t wasm_count;
@@ -46,6 +46,7 @@ static _Unwind_Reason_Code visit(struct _Unwind_Context *context, void *data) {
   struct walk *walk = data;
   const char *ip = (const char *)_Unwind_GetIP(context);
   walk->frames++;
+  walk->entries += _Unwind_FindEnclosingFunction((void *)ip) == (void *)waot_enter_text; /* it never ends in a call */
   if (ip > (const char *)call_with_magic && ip < call_with_magic_end && !walk->caller) {
     walk->caller = true;
     for (size_t i = 0; i < SAVED; i++) CHECK_EQUAL(_Unwind_GetGR(context, saved[i]), MAGIC + saved[i]);
@@ -59,6 +60,20 @@ static _Unwind_Reason_Code visit(struct _Unwind_Context *context, void *data) {
   if (waot_code_contains(ip - 1)) CHECK((int64_t)_Unwind_GetGR(context, 6) < INT64_C(1) << 32);
   if (_Unwind_FindEnclosingFunction((void *)(ip - 1)) == (void *)main) walk->main = true;
   return _URC_NO_REASON;
+}
+
+/* A wrong rule can find some older return address and go on from there to the right end. So: once compiled code has called something, the innermost frame in compiled code is that
+ * call, at every instruction until it goes on; and the entry trampoline is called neither by compiled code nor, but for nested calls, by itself. */
+static void check_place(const ucontext_t *context, const char *pc, const struct walk *walk) {
+  static bool was_in_guest;
+  static uintptr_t call;
+  bool in_guest = waot_code_contains(pc), in_enter = _Unwind_FindEnclosingFunction((void *)(pc + 1)) == (void *)waot_enter_text;
+  if (in_guest || in_enter) call = 0;
+  else if (was_in_guest) call = *(const uintptr_t *)machine_sp(context) - 1;
+  was_in_guest = in_guest;
+  if (call) CHECK_EQUAL(walk->wasm_count > 0 ? walk->wasm[0] : 0, call);
+  if (in_enter) CHECK_EQUAL(walk->wasm_count, 0);
+  CHECK(walk->entries <= 1);
 }
 
 /* The runtime's own walk, from where a handler would begin it. */
@@ -115,24 +130,33 @@ static void on_step(int signal, siginfo_t *info, void *context_ptr) {
             (long)(pc - waot_exit_text), (long)(pc - waot_grow_text), walk.frames);
     exit(1);
   }
+  check_place(context, pc, &walk);
   check_own_walk(context, &walk);
   check_libunwind(context);
 }
 
 static int call(void *store, const void *func, void *args) { return waot_call(store, func, args); }
 
-/* Calls the guest function with every instruction stepped. */
-static int stepped_call(struct guest *g, const char *name, int64_t argument) {
+/* Calls the guest function from where the callee-saved registers are known; with every instruction stepped, if wanted. */
+static int call_guest(struct guest *g, const char *name, int64_t argument, long step) {
   waot_value args[1] = { { .i64 = argument } };
   const struct waot_func func = { .code = dlsym(guest_library, name), .vmctx = &g->vmctx, .enter = dlsym(guest_library, "guest_enter"), .instance = &g->instance };
-  int status = call_with_magic(call, g->store, &func, args, 1);
+  int status = call_with_magic(call, g->store, &func, args, step);
   CHECK(status != -1); /* a callee-saved register was lost */
   return status;
 }
+static int stepped_call(struct guest *g, const char *name, int64_t argument) { return call_guest(g, name, argument, 1); }
 
 static int host_result(void *data, waot_value *args) {
   (void)args;
   return *(int *)data;
+}
+
+/* Exhausts the fuel, so that wasm is not returned to. */
+static int host_charge(void *data, waot_value *args) {
+  (void)args;
+  CHECK_EQUAL(waot_store_charge(*(waot_store **)data, INT64_C(1) << 20), 0);
+  return 0;
 }
 
 static void install_stepper(void) {
@@ -167,7 +191,24 @@ static void test_every_instruction(void) {
     CHECK_EQUAL(stepped_call(&g, ways[i].name, ways[i].argument), ways[i].status);
     CHECK_EQUAL(waot_thread_depth(), 0);
   }
+  struct guest charged;
+  guest_init(&charged, host_charge, &charged.store);
+  waot_store_set_fuel(charged.store, 100);
+  CHECK_EQUAL(stepped_call(&charged, "guest_call_host", 1), WAOT_STATUS_OUT_OF_FUEL);
+  guest_free(&charged);
   CHECK(seen.in_guest > 500 && seen.in_enter > 300 && seen.in_exit > 80);
+  guest_free(&g);
+}
+
+/* The same ways for somebody else to step: see test/unwind/step.py. */
+static void test_for_debugger(void) {
+  struct guest g;
+  int host_returns = 0;
+  guest_init(&g, host_result, &host_returns);
+  CHECK_EQUAL(call_guest(&g, "guest_call_host", 1, 0), WAOT_STATUS_OK);
+  CHECK_EQUAL(call_guest(&g, "guest_fill", 10, 0), WAOT_STATUS_OK);
+  CHECK_EQUAL(call_guest(&g, "guest_grow", 0, 0), WAOT_STATUS_OK);
+  CHECK_EQUAL(call_guest(&g, "guest_recurse", 20, 0), WAOT_STATUS_OK);
   guest_free(&g);
 }
 
@@ -257,6 +298,7 @@ int main(int argc, char **argv) {
   static const struct test_case cases[] = {
     { "backtrace through nested activations", test_backtrace },
     { "frame-pointer chain", test_frame_chain },
+    { "for a debugger", test_for_debugger },
     { "every instruction", test_every_instruction },
     { "every instruction of the slow paths", test_slow_paths },
   };

@@ -1,0 +1,122 @@
+/**
+ * `npm run bench:runtime`: what the runtime costs on this machine. How long after exhaustion a call returns, for three periods of the checker; what its ticks cost a hot loop;
+ * calls in both directions, next to V8's own wasm; 100,000 out-of-fuel runs. Timings on a busy machine say little: the load is printed first.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { load } from '../../loader/index.js';
+import { buildPrograms, missingTools, NATIVE } from '../c/build.js';
+import { assemble, closeCompiler, compile } from '../loader/wat.js';
+
+const TEXT = `(module (import "" "host" (func $host (param i32) (result i32)))
+  (func (export "empty"))
+  (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+  (func (export "forever") (loop (br 0)))
+  (func (export "sum") (param $n i32) (result i32) (local $s i32)
+    (loop $l (local.set $s (i32.add (i32.rotl (local.get $s) (i32.const 5)) (local.get $n))) (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1))))) (local.get $s))
+  (func (export "hostLoop") (param $n i32) (result i32) (local $s i32)
+    (loop $l (local.set $s (call $host (local.get $n))) (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1))))) (local.get $s)))`;
+
+type Exports = Record<string, (...args: number[]) => number>;
+const host = (x: number) => x;
+
+/** Nanoseconds of one of `count` runs of a body, the best of five rounds. */
+function best(count: number, body: (count: number) => void): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < 5; round++) {
+    const begin = process.hrtime.bigint();
+    body(count);
+    least = Math.min(least, Number(process.hrtime.bigint() - begin) / count);
+  }
+  return least;
+}
+
+const ns = (value: number) => `${value.toFixed(1).padStart(8)} ns`;
+const us = (value: number) => `${(value / 1000).toFixed(0)} us`;
+
+/** Runs one part in a process of its own, with a period of the checker. */
+function inProcess(part: string, path: string, tickUs: number): string {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), part, path], { encoding: 'utf8', env: { ...process.env, WASM_AOT_TICK_US: String(tickUs) }, timeout: 300_000 });
+  if (status !== 0) throw new Error(stderr);
+  return stdout.trim();
+}
+
+const PARTS: Record<string, (path: string) => string> = {
+  latency(path) {
+    const { exports, fuel } = load(path).instantiate({ '': { host } });
+    const times: number[] = [];
+    const overshoots: number[] = [];
+    for (let i = 0; i < 300; i++) {
+      fuel.set(0n);
+      // From a random place between two ticks: back to back, every run would begin with a tick.
+      for (const start = performance.now() + (Math.random() * Number(process.env.WASM_AOT_TICK_US)) / 1000; performance.now() < start;);
+      const begin = process.hrtime.bigint();
+      try { exports.forever(); } catch { times.push(Number(process.hrtime.bigint() - begin)); }
+      overshoots.push(Number(fuel.overshoot));
+    }
+    times.sort((a, b) => a - b);
+    overshoots.sort((a, b) => a - b);
+    return `min ${us(times[0])}, median ${us(times[150])}, p99 ${us(times[297])}, max ${us(times[299])}; overshoot median ${overshoots[150]}, max ${overshoots[299]} units`;
+  },
+  hot(path) {
+    const { exports } = load(path).instantiate({ '': { host } });
+    exports.sum(1000);
+    const before = process.cpuUsage(); // of all threads, the checker too; elapsed time would also count those of others
+    for (let i = 0; i < 5; i++) exports.sum(100_000_000);
+    const { user, system } = process.cpuUsage(before);
+    return String(user + system);
+  },
+  many(path) {
+    const { exports, fuel } = load(path).instantiate({ '': { host } });
+    const run = (count: number) => { for (let i = 0; i < count; i++) { fuel.set(100n); try { exports.forever(); } catch {} } };
+    run(20_000);
+    const [rss, begin] = [process.memoryUsage.rss(), performance.now()];
+    run(100_000);
+    return `${((performance.now() - begin) / 1000).toFixed(1)} s, resident memory ${((process.memoryUsage.rss() - rss) / 1048576).toFixed(1)} MB more`;
+  },
+};
+
+function compareCalls(ours: Exports, v8s: Exports): void {
+  const row = (name: string, measure: (x: Exports) => number) => console.log(`  ${name.padEnd(36)} ${ns(measure(ours))}   V8 ${ns(measure(v8s))}`);
+  row('JS -> wasm, ()', (x) => best(1_000_000, (n) => { const { empty } = x; for (let i = 0; i < n; i++) empty(); }));
+  row('JS -> wasm, (i32, i32) -> i32', (x) => best(1_000_000, (n) => { const { add } = x; for (let i = 0; i < n; i++) add(i, 1); }));
+  row('wasm -> JS, (i32) -> i32', (x) => best(500_000, (n) => { x.hostLoop(n); }));
+}
+
+async function benchC(): Promise<void> {
+  const missing = process.arch === 'x64' ? missingTools([['gcc', 'g++'], ['clang-22', 'clang-22'], ['ld.lld-22', 'lld-22']]) : 'an x86-64 machine';
+  if (missing) return console.log(`  skipped: calls from C need ${missing}`);
+  const directory = mkdtempSync(join(tmpdir(), 'wasm-aot-bench-'));
+  try {
+    await buildPrograms(directory, NATIVE, ['call_bench']);
+    const { stdout, stderr } = spawnSync(join(directory, 'call_bench'), [join(directory, 'guest.so')], { encoding: 'utf8', timeout: 120_000 });
+    console.log((stdout || stderr).replace(/^/gm, '  ').trimEnd());
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function main(): Promise<void> {
+  console.log(`load average ${loadavg()[0].toFixed(1)}`);
+  const path = await compile(TEXT);
+  console.log('exhaustion to return, 300 runs:');
+  for (const tickUs of [100, 1000, 10_000]) console.log(`  tick ${us(tickUs * 1000).padEnd(8)} ${inProcess('latency', path, tickUs)}`);
+  console.log('a hot loop under ticks, against none (a tick a second), processor time, alternating, best of 5:');
+  const least = new Map<number, number>();
+  for (let round = 0; round < 5; round++) for (const tickUs of [1_000_000, 10_000, 1000, 100]) least.set(tickUs, Math.min(least.get(tickUs) ?? Number.POSITIVE_INFINITY, Number(inProcess('hot', path, tickUs))));
+  const none = least.get(1_000_000) as number;
+  for (const [tickUs, time] of least) if (tickUs !== 1_000_000) console.log(`  tick ${us(tickUs * 1000).padEnd(8)} ${((time / none - 1) * 100).toFixed(2)} %`);
+  console.log('calls, best of 5 rounds:');
+  const v8s = new WebAssembly.Instance(new WebAssembly.Module((await assemble(TEXT)) as BufferSource), { '': { host } });
+  compareCalls(load(path).instantiate({ '': { host } }).exports as Exports, v8s.exports as Exports);
+  await benchC();
+  console.log(`100,000 out-of-fuel runs, tick 50 us: ${inProcess('many', path, 50)}`);
+  await closeCompiler();
+}
+
+const [part, path] = process.argv.slice(2);
+if (part) writeFileSync(1, `${PARTS[part](path)}\n`);
+else await main();
