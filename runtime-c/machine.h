@@ -41,11 +41,11 @@ static inline void machine_redirect(ucontext_t *context, const void *pc, void *s
   regs[REG_RAX] = result;
 }
 
-static inline struct waot_code_place machine_place(const ucontext_t *context) { return (struct waot_code_place){ .pc = machine_pc(context), .sp = machine_sp(context) }; }
+static inline struct waot_code_place machine_place(const ucontext_t *context) { return (struct waot_code_place){ machine_pc(context), machine_sp(context), 0, 0 }; }
 
 /* Where compiled code left for the host: the trampolines note the stack pointer of their entry, at which the return address lies. */
 #define MACHINE_KNOWS_EXITS 1
-static inline struct waot_code_place machine_exit_place(uintptr_t sp) { return (struct waot_code_place){ .pc = *(const uintptr_t *)sp, .sp = sp + sizeof(uintptr_t), .is_call = 1 }; }
+static inline struct waot_code_place machine_exit_place(uintptr_t sp) { return (struct waot_code_place){ *(const uintptr_t *)sp, sp + sizeof(uintptr_t), 0, 1 }; }
 /* The trampolines end an activation by a trap at waot_refused, with the status in eax and the stack as at their entry, so that its frames can be noted. */
 extern const char waot_refused[] __attribute__((visibility("hidden")));
 static inline int machine_refused(const ucontext_t *context) { return machine_pc(context) == (uintptr_t)waot_refused ? (int)context->uc_mcontext.gregs[REG_RAX] : 0; }
