@@ -26,8 +26,8 @@ function readCalls(objects: readonly string[]): { calls: Map<string, Set<string>
     for (const line of execFileSync('objdump', ['-r', '-t', '-w', object], { encoding: 'utf8' }).split('\n')) {
       const heading = /^RELOCATION RECORDS FOR \[(.+)\]/.exec(line)?.[1];
       if (heading !== undefined) {
-        from = undefined;
-        if (heading.startsWith('.text')) calls.set(key(heading), (from = new Set()));
+        from = heading.startsWith('.text') ? new Set() : undefined;
+        if (from) calls.set(key(heading), from);
         continue;
       }
       const symbol = /^[0-9a-f]{16} .{7} (\.text\S*)\t[0-9a-f]+ +(?:\.hidden )?(\S+)$/.exec(line);

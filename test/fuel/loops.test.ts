@@ -34,7 +34,7 @@ const LOOPS: Record<string, string> = {
   indexed: loop(addSum('local.get $p local.get $i i32.const 3 i32.shl i32.add i64.load'), 'local.get $i i32.const 1 i32.add local.tee $i', 'local.get $n i32.ne'),
   stepFour: loop(addSum('local.get $i i32.const 2 i32.shl i64.load'), 'local.get $i i32.const 4 i32.add local.tee $i', 'local.get $n i32.lt_u'),
   counter64: loop(addSum('local.get $p i64.load8_u'), `${advance('i32.const 1')} local.get $k i64.const 1 i64.add local.tee $k`, 'local.get $n i64.extend_i32_s i64.lt_s'),
-  invariant: loop(addSum('local.get $p i64.load') + ' local.get $s local.get $sum i64.store', countDown, ''),
+  invariant: loop(`${addSum('local.get $p i64.load')} local.get $s local.get $sum i64.store`, countDown, ''),
   noMemory: loop(addSum('local.get $n i64.extend_i32_s'), countDown, ''),
   conditional: loop(`local.get $p i32.load8_u i32.const 1 i32.and if ${addSum('i64.const 5')} else local.get $p i32.const 9 i32.store8 end`, advance('i32.const 1'), countDown),
   nested: `(param $p i32) (param $n i32) (param $s i32) (result i64) (local $sum i64) (local $i i32) (local $q i32)
