@@ -117,16 +117,16 @@ export async function buildGuest(directory: string, arch: Toolchain['arch']): Pr
 export async function buildPrograms(directory: string, toolchain: Toolchain, programs: readonly string[] = PROGRAMS): Promise<void> {
   const at = (name: string) => join(directory, name);
   const { cc, cxx, arch, testFlags = [], linkFlags = [] } = toolchain;
-  const magic = programs.includes('unwind_test');
+  const isUnwind = (name: string) => name === 'unwind_test' || name === 'unwind_brk_test';
   const runtime = await buildRuntime(directory, toolchain);
   await runAll([
     ...['harness', ...programs.filter((name) => name !== 'exception_test')].map((name) => compileCommand(directory, toolchain, name)),
-    ...(magic ? [[cc, '-c', join(sources, `unwind_magic_${arch}.S`), '-o', at('unwind_magic.t.o')]] : []),
+    ...(programs.some(isUnwind) ? [[cc, '-c', join(sources, `unwind_magic_${arch}.S`), '-o', at('unwind_magic.t.o')]] : []),
     ...(programs.includes('exception_test') ? [[cxx, '-std=c++17', ...TEST_FLAGS, ...testFlags, '-c', join(sources, 'exception_test.cc'), '-o', at('exception_test.t.o')]] : []),
   ]);
   await buildGuest(directory, arch);
   await runAll(programs.map((name) => [
-    name === 'exception_test' ? cxx : cc, at(`${name}.t.o`), ...(name === 'unwind_test' ? [at('unwind_magic.t.o')] : []),
+    name === 'exception_test' ? cxx : cc, at(`${name}.t.o`), ...(isUnwind(name) ? [at('unwind_magic.t.o')] : []),
     ...(ARTIFACT_PROGRAMS.includes(name) ? [] : [at('harness.t.o')]), ...runtime, ...linkFlags, '-o', at(name), ...LIBRARIES,
   ]));
 }
