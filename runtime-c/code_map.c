@@ -22,18 +22,20 @@ struct range {
 struct snapshot {
   struct snapshot *next_retired;
   size_t count;
-  struct range ranges[]; /* disjoint, ascending */
+  struct range ranges[]; /* ascending by their ends; disjoint unless the set may_overlap */
 };
 
 struct range_set {
   _Atomic(struct snapshot *) current; /* NULL: empty */
   atomic_uint readers;
   struct snapshot *retired; /* under the lock */
+  bool may_overlap;         /* its ranges are all of one length, so that ordering them by their ends also orders them by their starts */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct range_set code;
-static struct range_set guards;
+/* V8 unmaps a memory that it has collected before we hear of it, and may use its addresses for the next one. */
+static struct range_set guards = { .may_overlap = true };
 
 /* Index of the first range that ends after `address`; count when there is none. */
 static size_t find(const struct snapshot *set, uintptr_t address) {
@@ -100,12 +102,13 @@ static int add(struct range_set *set, uintptr_t start, uintptr_t end, const void
   int result = -1;
   pthread_mutex_lock(&lock);
   struct snapshot *now = atomic_load(&set->current);
-  size_t i = now ? find(now, start) : 0;
+  size_t i = now ? find(now, end - 1) : 0; /* the first that does not end before this one does */
   struct range *at = now && i < now->count ? &now->ranges[i] : NULL;
+  bool overlaps = (at && at->start < end) || (now && i > 0 && now->ranges[i - 1].end > start);
   if (at && at->start == start && at->end == end) {
     at->registrations++; /* readers don't look at it */
     result = 0;
-  } else if (!at || at->start >= end) {
+  } else if (!overlaps || set->may_overlap) {
     struct snapshot *next = copy_with(now, i, (struct range){ start, end, 1, unwind });
     if (next) {
       publish(set, next);
@@ -119,7 +122,7 @@ static int add(struct range_set *set, uintptr_t start, uintptr_t end, const void
 static void drop(struct range_set *set, uintptr_t start, uintptr_t end) {
   pthread_mutex_lock(&lock);
   struct snapshot *now = atomic_load(&set->current);
-  size_t i = now ? find(now, start) : 0;
+  size_t i = now ? find(now, end - 1) : 0;
   if (now && i < now->count && now->ranges[i].start == start && now->ranges[i].end == end && --now->ranges[i].registrations == 0) {
     struct snapshot *next = now->count > 1 ? snapshot_new(now->count - 1) : NULL;
     if (next) {

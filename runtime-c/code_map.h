@@ -21,7 +21,8 @@ bool waot_code_contains(const void *pc);
 /* The unwind tables for code at pc; NULL where there is no compiled code, or none are known. Like waot_code_contains, for handlers. */
 const void *waot_code_unwind(const void *pc);
 
-/* Declares [base, base + size) to be the reservation of a linear memory: a fault of compiled code there is an out-of-bounds access. Counts like waot_code_register.
+/* Declares [base, base + size) to be the reservation of a linear memory: a fault of compiled code there is an out-of-bounds access. Counts like waot_code_register; all
+ * reservations must be of one size, and may overlap (one that is gone, but not yet unregistered, and its successor).
  * Returns 0, or -1. */
 int waot_guard_register(void *base, size_t size);
 /* Takes back one registration. To be called before the reservation is unmapped. */

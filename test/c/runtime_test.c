@@ -392,7 +392,9 @@ static void test_configuration(void) {
   CHECK_EQUAL(error.kind, WAOT_ERROR_ARGUMENT);
   CHECK(strstr(error.message, "1000"));
   CHECK_EQUAL(waot_abi_version(), WAOT_ABI_VERSION);
-  CHECK(strcmp(waot_version(), "wasm-aot runtime 0.1.0, ABI 1") == 0);
+  char version[60];
+  snprintf(version, sizeof version, "wasm-aot runtime 0.1.0, ABI %d", WAOT_ABI_VERSION);
+  CHECK(strcmp(waot_version(), version) == 0);
   CHECK(strcmp(waot_status_message(WAOT_STATUS_INTEGER_DIVIDE_BY_ZERO), "integer divide by zero") == 0);
   CHECK(strcmp(waot_status_message(-7), "unknown status") == 0);
 }
@@ -416,6 +418,20 @@ static void test_code_map(void) {
   waot_code_unregister(area + 20, area + 30);
   CHECK(!waot_code_contains(area + 20) && !waot_code_contains(area + 35));
   CHECK(waot_code_contains(dlsym(guest_library, "guest_spin")));
+  /* Reservations can overlap: each has an end of its own, whatever the order in which they go. */
+  for (int order = 0; order < 2; order++) {
+    static const int at[] = { 40, 10, 25, 60 };
+    for (int i = 0; i < 4; i++) CHECK_EQUAL(waot_guard_register(area + at[i], 20), 0);
+    CHECK_EQUAL(waot_guard_register(area + 25, 20), 0); /* a second time */
+    for (int k = 0; k < 100; k++) CHECK_EQUAL(waot_guard_contains(area + k), k >= 10 && k < 80);
+    waot_guard_unregister(area + 25, 20);
+    waot_guard_unregister(area + (order ? 10 : 25), 20);
+    for (int k = 0; k < 100; k++) CHECK_EQUAL(waot_guard_contains(area + k), order ? k >= 25 && k < 80 : (k >= 10 && k < 30) || (k >= 40 && k < 80));
+    waot_guard_unregister(area + (order ? 25 : 10), 20);
+    waot_guard_unregister(area + 60, 20);
+    waot_guard_unregister(area + 40, 20);
+    for (int k = 0; k < 100; k++) CHECK(!waot_guard_contains(area + k));
+  }
 }
 
 int main(int argc, char **argv) {
