@@ -4,6 +4,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { freezeWorld } from './freeze.js';
 import { PACKAGES } from './packages.js';
 import { recordWebAssembly, substituteWebAssembly } from './substitute.js';
 
@@ -16,8 +17,10 @@ void globalThis.Response;
 const tally = mode === 'record'
   ? recordWebAssembly((hash, bytes) => writeFileSync(join(folder, `${hash}.wasm`), bytes))
   : substituteWebAssembly((hash) => join(folder, `${hash}.so`));
-const began = performance.now();
+const now = performance.now.bind(performance);
+const began = now();
+freezeWorld();
 const output = await PACKAGES[name].run();
-const result: ProgramResult = { output, modules: tally.modules, instances: tally.instances, fuel: tally.fuel(), milliseconds: performance.now() - began };
+const result: ProgramResult = { output, modules: tally.modules, instances: tally.instances, fuel: tally.fuel(), milliseconds: now() - began };
 // The parent takes the end of the channel for the end of the messages.
 process.send?.(result, () => process.exit(0));
