@@ -5,6 +5,9 @@
 import { ValType } from '../runtime-c/abi.js';
 import type { ValueType } from './values.js';
 
+/** V8's own, taken when the loader is: programs may replace the global WebAssembly, and do so to put this loader in its place. */
+const { Module, Instance, LinkError } = WebAssembly;
+
 const HEADER = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
 
 function leb(n: number): number[] {
@@ -24,13 +27,13 @@ function link(object: WebAssembly.ImportValue, sections: number[]): WebAssembly.
   const key = String.fromCharCode(...sections);
   let module = modules.get(key);
   if (!module) {
-    module = new WebAssembly.Module(new Uint8Array([...HEADER, ...sections]));
+    module = new Module(new Uint8Array([...HEADER, ...sections]));
     modules.set(key, module);
   }
   try {
-    return new WebAssembly.Instance(module, { '': { '': object } });
+    return new Instance(module, { '': { '': object } });
   } catch (error) {
-    if (error instanceof WebAssembly.LinkError) return undefined;
+    if (error instanceof LinkError) return undefined;
     throw error;
   }
 }
