@@ -19,8 +19,8 @@ import { assemble } from '../loader/wat.js';
 const ARM64 = 'aarch64-unknown-linux-gnu';
 const LEVELS: readonly BuildOptions[] = [{ optLevel: 0 }, { optLevel: 2 }];
 const TIMEOUT_MS = 120_000;
-/** Random modules: each is compiled four times and run as often. */
-const ROUNDS = 3;
+/** Random modules to compare: each is compiled four times and run as often. Most of what binaryen makes imports more than functions, and is passed over. */
+const ROUNDS = 1;
 
 const TEXT = `(module
   (import "env" "note" (func $note (param i32) (result i32)))
@@ -204,14 +204,14 @@ if (missing) {
     test('random modules', async () => {
       const random = new Random(20261124);
       let compared = 0;
-      for (let round = 0; round < ROUNDS; round++) {
+      for (let tries = 0; compared < ROUNDS && tries < 10 * ROUNDS; tries++) {
         const bytes = generateModule(wasmOpt, random, directory);
         const calls = bytes && randomCalls(bytes, random);
         if (!bytes || !calls) continue;
         await compare(bytes, { nan: 'canonical' }, calls);
         compared++;
       }
-      assert.ok(compared > 0, 'no module could be compared');
+      assert.is(compared, ROUNDS, 'too few modules could be compared');
     });
   }
 }
