@@ -2,7 +2,7 @@
 #ifndef WAOT_ABI_H
 #define WAOT_ABI_H
 
-#define WAOT_ABI_VERSION 1
+#define WAOT_ABI_VERSION 2
 #define WAOT_NOTE_NAME "wasmaot"
 #define WAOT_NOTE_TYPE_HEADER 1
 #define WAOT_NOTE_TYPE_MANIFEST 2
@@ -95,7 +95,8 @@
 #define WAOT_FUNC_ENTER 24
 #define WAOT_FUNC_INSTANCE 32
 #define WAOT_FUNC_INDEX 40
-#define WAOT_FUNC_SIZE 48
+#define WAOT_FUNC_TAIL_CODE 48
+#define WAOT_FUNC_SIZE 56
 #define WAOT_HOST_EXIT 0
 #define WAOT_HOST_FN 8
 #define WAOT_HOST_DATA 16
@@ -231,6 +232,7 @@ struct waot_func {
   void *enter; /* entry adapter of the type: void (vmctx, waot_value *args_and_results, code) */
   void *instance; /* defining instance, or NULL for a host function */
   uint64_t index; /* function index in the defining module */
+  void *tail_code; /* the same code in the tail-calling convention (LLVM tailcc), or NULL where there is none: host functions, modules without tail calls */
 };
 _Static_assert(offsetof(struct waot_func, code) == 0, "waot_func.code");
 _Static_assert(offsetof(struct waot_func, vmctx) == 8, "waot_func.vmctx");
@@ -238,7 +240,8 @@ _Static_assert(offsetof(struct waot_func, type) == 16, "waot_func.type");
 _Static_assert(offsetof(struct waot_func, enter) == 24, "waot_func.enter");
 _Static_assert(offsetof(struct waot_func, instance) == 32, "waot_func.instance");
 _Static_assert(offsetof(struct waot_func, index) == 40, "waot_func.index");
-_Static_assert(sizeof(struct waot_func) == 48, "waot_func");
+_Static_assert(offsetof(struct waot_func, tail_code) == 48, "waot_func.tail_code");
+_Static_assert(sizeof(struct waot_func) == 56, "waot_func");
 
 /* First argument of the host adapter, the code that compiled code calls for a host function. */
 struct waot_host {
@@ -384,11 +387,13 @@ struct waot_funcref_desc {
   void *code; /* NULL for an import */
   uint32_t type; /* type index */
   uint32_t index; /* function index */
+  void *tail_code; /* see waot_func */
 };
 _Static_assert(offsetof(struct waot_funcref_desc, code) == 0, "waot_funcref_desc.code");
 _Static_assert(offsetof(struct waot_funcref_desc, type) == 8, "waot_funcref_desc.type");
 _Static_assert(offsetof(struct waot_funcref_desc, index) == 12, "waot_funcref_desc.index");
-_Static_assert(sizeof(struct waot_funcref_desc) == 16, "waot_funcref_desc");
+_Static_assert(offsetof(struct waot_funcref_desc, tail_code) == 16, "waot_funcref_desc.tail_code");
+_Static_assert(sizeof(struct waot_funcref_desc) == 24, "waot_funcref_desc");
 
 /* A data segment. */
 struct waot_data_desc {

@@ -7,7 +7,7 @@
  */
 
 /** Raised whenever an artifact compiled before the change could misbehave with a runtime built after it. */
-export const ABI_VERSION = 1;
+export const ABI_VERSION = 2;
 
 /** Name of the ELF notes (`namesz` counts the terminating NUL) that carry the header and the manifest of an artifact. */
 export const NOTE_NAME = 'wasmaot';
@@ -101,6 +101,7 @@ export const STRUCTS = [
     f('enter', 'ptr', 'entry adapter of the type: void (vmctx, waot_value *args_and_results, code)'),
     f('instance', 'ptr', 'defining instance, or NULL for a host function'),
     f('index', 'u64', 'function index in the defining module'),
+    f('tail_code', 'ptr', 'the same code in the tail-calling convention (LLVM tailcc), or NULL where there is none: host functions, modules without tail calls'),
   ] },
   { name: 'host', doc: 'First argument of the host adapter, the code that compiled code calls for a host function.', fields: [
     f('exit', 'ptr', 'the exit trampoline: void (waot_host *, waot_value *args_and_results); does not return on failure'),
@@ -183,7 +184,7 @@ export const DESCRIPTOR_STRUCTS = [
     f('index', 'u32', 'func: funcref slot; else the index in its index space'),
   ] },
   { name: 'funcref_desc', doc: 'A function that can be referenced: imported functions first (slot = function index), then defined ones that escape.', fields: [
-    f('code', 'ptr', 'NULL for an import'), f('type', 'u32', 'type index'), f('index', 'u32', 'function index'),
+    f('code', 'ptr', 'NULL for an import'), f('type', 'u32', 'type index'), f('index', 'u32', 'function index'), f('tail_code', 'ptr', 'see waot_func'),
   ] },
   { name: 'data_desc', doc: 'A data segment.', fields: [
     f('mode', 'u32', 'SegmentMode'), f('memory', 'u32', ''), f('offset', 'ptr', 'const_expr, or NULL'), f('bytes', 'ptr', ''), f('length', 'u64', ''),

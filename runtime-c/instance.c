@@ -87,7 +87,7 @@ static void make_funcs(waot_instance *instance) {
   for (uint32_t i = desc->imported_func_count; i < desc->funcref_count; i++) {
     instance->funcs[i] = (struct waot_func){
       .code = funcrefs[i].code, .vmctx = instance->vmctx, .type = (void *)(uintptr_t)instance->artifact->types[funcrefs[i].type],
-      .enter = types[funcrefs[i].type].enter, .instance = instance, .index = funcrefs[i].index,
+      .enter = types[funcrefs[i].type].enter, .instance = instance, .index = funcrefs[i].index, .tail_code = funcrefs[i].tail_code,
     };
     instance->funcrefs[i] = &instance->funcs[i];
   }

@@ -66,9 +66,28 @@ function hostAdapter(name: string, type: FuncType): string {
   ].join('\n');
 }
 
+/** LLVM's name of the convention in which functions of modules with tail calls are compiled: the callee pops its arguments, so that any can be called in place of any. */
+export const TAIL_CONVENTION = 'tailcc';
+
+/** Symbol of the wrapper in C's convention around a function that has the tail-calling one. */
+export const wrapperName = (index: number): string => `waot.c.${index}`;
+
+function wrapper(plan: ModulePlan, index: number): string {
+  const { result, params } = irSignature(plan.module.types[plan.module.funcs[index]]);
+  const args = params.map((ir, i) => `${ir} %a${i}`);
+  const value = result === 'void' ? '' : ' %r';
+  return [
+    `define hidden ${result} @${quoteSymbol(wrapperName(index))}(${['ptr %vmctx', ...args].join(', ')}) {`,
+    `  ${value ? '%r = ' : ''}call ${TAIL_CONVENTION} ${result} @${quoteSymbol(plan.symbols[index])}(${['ptr %vmctx', ...args].join(', ')})`,
+    `  ret ${result}${value}`,
+    '}',
+  ].join('\n');
+}
+
 /** All adapters of a module, as IR text. */
 export function emitAdapters(plan: ModulePlan): string {
   const { enter, host } = adapterNames(plan);
   const type = (index: number) => plan.module.types[index];
-  return [...[...enter].map(([index, name]) => enterAdapter(name, type(index))), ...[...host].map(([index, name]) => hostAdapter(name, type(index)))].join('\n\n');
+  const wrapped = plan.tailCalls ? [...plan.slots.keys()].filter((index) => index >= plan.module.importedFuncs) : [];
+  return [...wrapped.map((index) => wrapper(plan, index)), ...[...enter].map(([index, name]) => enterAdapter(name, type(index))), ...[...host].map(([index, name]) => hostAdapter(name, type(index)))].join('\n\n');
 }

@@ -19,17 +19,62 @@ function callFunction(s: FunctionState, index: number): void {
   pushResults(s, type, s.b.callIndirect(type, field('code'), [field('vmctx'), ...args]));
 }
 
+/** The function reference at an index of a table, or a trap: out of range, null, of another type. */
+function lookUp(s: FunctionState, typeIndex: number, table: number, index: Value): Value {
+  return s.b.callHelper('callee', 'ptr', ['ptr', 'i64', 'i32', 'i64'], [s.vmctx, tableOffset(s, table), index, s.b.i64(BigInt(typeIndex * 8))]);
+}
+
+/** The function reference of an imported function. */
+function importedFunction(s: FunctionState, index: number): Value {
+  return s.b.callHelper('funcref_pointer', 'ptr', ['ptr', 'i64'], [s.vmctx, s.b.i64(BigInt(index * 8))]);
+}
+
 function callTable(s: FunctionState, typeIndex: number, table: number): void {
   const type = s.module.types[typeIndex];
   const index = s.pop();
   const args = s.popMany(type.params.length);
   s.fuel.flush();
-  const func = s.b.callHelper('callee', 'ptr', ['ptr', 'i64', 'i32', 'i64'], [s.vmctx, tableOffset(s, table), index, s.b.i64(BigInt(typeIndex * 8))]);
+  const func = lookUp(s, typeIndex, table, index);
   const code = s.b.callHelper('func_code', 'ptr', ['ptr'], [func]);
   pushResults(s, type, s.b.callIndirect(type, code, [s.b.callHelper('func_vmctx', 'ptr', ['ptr'], [func]), ...args]));
 }
 
-export function emitCall(s: FunctionState, { op, a, b }: Operator): void {
+/**
+ * A tail call through a function reference. Code of modules with tail calls is entered in the tail-calling convention and runs in place of the caller; other modules'
+ * functions and the host's have C's only: they are called, and what they return is returned. They make no tail calls, so the stack grows by one frame, once.
+ */
+function returnCallReference(s: FunctionState, type: FuncType, func: Value, args: Value[]): void {
+  const tail = s.b.callHelper('func_tail_code', 'ptr', ['ptr'], [func]);
+  const vmctx = s.b.callHelper('func_vmctx', 'ptr', ['ptr'], [func]);
+  const plain = s.b.block(s.func, 'plain');
+  const inPlace = s.b.block(s.func, 'tail');
+  s.b.condBr(s.b.isNull(tail), plain, inPlace);
+  s.b.moveTo(inPlace);
+  s.b.markTailCall();
+  s.b.retCall(type, s.b.callIndirect(type, tail, [vmctx, ...args]));
+  s.b.moveTo(plain);
+  const code = s.b.callHelper('func_code', 'ptr', ['ptr'], [func]);
+  s.b.retCall(type, s.b.callIndirect(type, code, [vmctx, ...args]));
+}
+
+function returnCall(s: FunctionState, { op, a, b }: Operator): void {
+  const indirect = op.name === 'return_call_indirect';
+  const type = s.module.types[indirect ? a : s.module.funcs[a]];
+  const index = indirect ? s.pop() : undefined;
+  const args = s.popMany(type.params.length);
+  s.fuel.flush();
+  if (index) returnCallReference(s, type, lookUp(s, a, b, index), args);
+  else if (a < s.module.importedFuncs) returnCallReference(s, type, importedFunction(s, a), args);
+  else {
+    s.b.markTailCall();
+    s.b.retCall(type, s.b.call(s.partition.funcOf(a), [s.vmctx, ...args]));
+  }
+  s.skipRest();
+}
+
+export function emitCall(s: FunctionState, operator: Operator): void {
+  const { op, a, b } = operator;
   if (op.name === 'call') callFunction(s, a);
-  else callTable(s, a, b);
+  else if (op.name === 'call_indirect') callTable(s, a, b);
+  else returnCall(s, operator);
 }

@@ -6,7 +6,7 @@ import {
 import { irType } from '../llvm/builder.js';
 import { VECTOR } from '../llvm/prelude.js';
 import type { ConstExpr, ConstStep, FuncType, Limits, WasmModule } from '../wasm/module.js';
-import { adapterNames, emitAdapters } from './adapters.js';
+import { adapterNames, emitAdapters, TAIL_CONVENTION, wrapperName } from './adapters.js';
 import type { ModulePlan } from './plan.js';
 import { quoteSymbol } from './symbols.js';
 
@@ -117,7 +117,8 @@ function exportsArray(d: DataWriter, plan: ModulePlan): string {
 
 function funcrefsArray(d: DataWriter, plan: ModulePlan): string {
   return d.array('funcref_desc', [...plan.slots.keys()].map((index) => ({
-    code: index < plan.module.importedFuncs ? 'null' : `@${quoteSymbol(plan.symbols[index])}`, type: plan.module.funcs[index], index,
+    code: index < plan.module.importedFuncs ? 'null' : `@${quoteSymbol(plan.tailCalls ? wrapperName(index) : plan.symbols[index])}`, type: plan.module.funcs[index], index,
+    tail_code: index < plan.module.importedFuncs || !plan.tailCalls ? 'null' : `@${quoteSymbol(plan.symbols[index])}`,
   })));
 }
 
@@ -207,7 +208,7 @@ export function emitDescriptor(plan: ModulePlan, identity: ArtifactIdentity): st
   const noteBytes = notes(plan, identity);
   const declarations = [...plan.slots.keys()].filter((i) => i >= plan.module.importedFuncs).map((i) => {
     const { result, params } = irSignature(plan.module.types[plan.module.funcs[i]]);
-    return `declare hidden ${result} @${quoteSymbol(plan.symbols[i])}(${['ptr', ...params].join(', ')})`;
+    return `declare hidden ${plan.tailCalls ? `${TAIL_CONVENTION} ` : ''}${result} @${quoteSymbol(plan.symbols[i])}(${['ptr', ...params].join(', ')})`;
   });
   return [
     ...declarations,

@@ -78,6 +78,7 @@ export function emitPartition(plan: ModulePlan, number: number): ModuleBuilder {
   const [from, to] = plan.partitions[number];
   const b = new ModuleBuilder(`${plan.options.name}.${number}`);
   if (plan.options.debug) b.enableDebugInfo(plan.options.name, plan.options.optLevel > 0);
+  if (plan.tailCalls) b.useTailCalls();
   const declared = new Map<number, Func>();
   const alone = plan.partitions.length === 1;
   const partition: Partition = {

@@ -4,6 +4,8 @@ import type { ResolvedOptions } from '../options.js';
 import type { CostTable } from '../metering/cost.js';
 import { defaultCostTable } from '../metering/cost.js';
 import { type FeatureSet, resolveFeatures } from '../wasm/features.js';
+import { opcodeByName } from '../wasm/opcodes.js';
+import { Reader, readOperator } from '../wasm/reader.js';
 import type { WasmModule } from '../wasm/module.js';
 import { assignSymbols } from './symbols.js';
 
@@ -11,6 +13,8 @@ export interface ModulePlan {
   readonly module: WasmModule;
   readonly options: ResolvedOptions;
   readonly costs: CostTable;
+  /** Whether the module uses tail calls: all its functions then have the tail-calling convention, and wrappers in C's. */
+  readonly tailCalls: boolean;
   /** The features that the module was validated with. */
   readonly features: FeatureSet;
   readonly layout: VmctxLayout;
@@ -56,12 +60,26 @@ function planSlots(module: WasmModule): Map<number, number> {
   return slots;
 }
 
+/** Whether a body has a tail call. Bodies in which neither opcode occurs as a byte need not be read. */
+function usesTailCalls(module: WasmModule, features: FeatureSet): boolean {
+  const codes = ['return_call', 'return_call_indirect'].map((name) => opcodeByName(name)?.code as number);
+  return module.bodies.some((body) => {
+    const bytes = module.bytes.subarray(body.codeStart, body.codeEnd);
+    if (!codes.some((code) => bytes.includes(code))) return false;
+    const reader = new Reader(module.bytes, body.codeStart, body.codeEnd);
+    while (reader.pos < body.codeEnd) if (codes.includes(readOperator(reader, features).op.code)) return true;
+    return false;
+  });
+}
+
 /** Plans the lowering of a valid module. */
 export function planModule(module: WasmModule, options: ResolvedOptions): ModulePlan {
+  const features = resolveFeatures(options.features);
   return {
     module,
     options,
-    features: resolveFeatures(options.features),
+    features,
+    tailCalls: features.has('tail-call') && usesTailCalls(module, features),
     costs: options.costTable ?? defaultCostTable(),
     layout: layoutVmctx({ memories: module.memories.length, tables: module.tables.length, globals: module.globals.length, importedFuncs: module.importedFuncs }),
     symbols: assignSymbols(module),

@@ -53,6 +53,9 @@ function vectorType(context: llvmTypes.LLVMContext): Type {
   }
 }
 
+/** See codegen/tail_calls.c. */
+const TAIL_MARK = 'waot.tail';
+
 export type BinaryOp = 'Add' | 'Sub' | 'Mul' | 'And' | 'Or' | 'Xor' | 'Shl' | 'AShr' | 'LShr' | 'FAdd' | 'FSub' | 'FMul' | 'FDiv';
 export type CompareOp =
   | 'ICmpEQ' | 'ICmpNE' | 'ICmpSLT' | 'ICmpULT' | 'ICmpSGT' | 'ICmpUGT' | 'ICmpSLE' | 'ICmpULE' | 'ICmpSGE' | 'ICmpUGE'
@@ -178,6 +181,29 @@ export class ModuleBuilder {
   /** Calls the prelude helper `waot.<name>`. */
   callHelper(name: string, result: TypeName, params: readonly TypeName[], args: Value[]): Value {
     return this.ir.CreateCall(this.helper(`waot.${name}`, result, params), args);
+  }
+
+  /**
+   * Says that the module uses tail calls: the code generator then gives every compiled function the tail-calling convention, and heeds `markTailCall`
+   * (codegen/tail_calls.c). The bindings can express neither.
+   */
+  useTailCalls(): void {
+    this.helper(TAIL_MARK, 'void', []);
+  }
+
+  /** The next call is a tail call: the caller's frame is gone before the callee runs. Its result must be returned at once. */
+  markTailCall(): void {
+    this.ir.CreateCall(this.helper(TAIL_MARK, 'void', []), []);
+  }
+
+  /** Returns the result of a call, whatever it is, as it is. */
+  retCall(type: FuncType, result: Value): void {
+    if (type.results.length === 0) this.ir.CreateRetVoid();
+    else this.ir.CreateRet(result);
+  }
+
+  isNull(pointer: Value): Value {
+    return this.ir.CreateICmpEQ(this.ir.CreatePtrToInt(pointer, this.scalarTypes.i64), this.zero('i64'));
   }
 
   call(func: Func, args: Value[]): Value {

@@ -193,10 +193,20 @@ function targetIntegerHelpers(to: Helpers, arch: ArchName): void {
   else add(to, 'i32x4.extadd_pairwise_i16x8_u', { a: h8 }, w4, `%r = call ${w4} @llvm.aarch64.neon.uaddlp.v4i32.v8i16(${h8} %a)`);
 }
 
-/** Pseudo-minimum and -maximum are exactly what x86's minps and maxps do, operands swapped; `choose` is also half of the real ones. */
+/** `x` where the comparison holds, else `y`. */
 const choose = (t: string, predicate: string, lanes: number, x: string, y: string, as: string) => `${as}.c = fcmp ${predicate} ${t} ${x}, ${y}\n${as} = select <${lanes} x i1> ${as}.c, ${t} ${x}, ${t} ${y}`;
 
-function floatHelpers(to: Helpers): void {
+/**
+ * The lesser (greater) of two; the second where they are equal or one is a NaN. That is x86's minps, which LLVM finds in a comparison and a selection, but for f64x2 only
+ * until it moves the casts from and to `<2 x i64>` between the two: so it is named. It is the pseudo-minimum, operands swapped, and half of the real one.
+ */
+function chooseExtreme(arch: ArchName, shape: FloatShape, op: 'min' | 'max', x: string, y: string, as: string): string {
+  const { lanes, ir: t } = SHAPES[shape];
+  if (arch !== 'x86_64') return choose(t, op === 'min' ? 'olt' : 'ogt', lanes, x, y, as);
+  return `${as} = call ${t} @llvm.x86.${shape === 'f32x4' ? `sse.${op}.ps` : `sse2.${op}.pd`}(${t} ${x}, ${t} ${y})`;
+}
+
+function floatHelpers(to: Helpers, arch: ArchName): void {
   for (const shape of FLOATS) {
     const { bits, lanes, ir: t } = SHAPES[shape];
     const int = `<${lanes} x i${bits}>`;
@@ -208,12 +218,12 @@ function floatHelpers(to: Helpers): void {
     for (const [op, predicate] of [['eq', 'oeq'], ['ne', 'une'], ['lt', 'olt'], ['gt', 'ogt'], ['le', 'ole'], ['ge', 'oge']]) {
       add(to, `${shape}.${op}`, { a: t, b: t }, int, `%c = fcmp ${predicate} ${t} %a, %b\n%r = sext <${lanes} x i1> %c to ${int}`);
     }
-    for (const [op, predicate, join] of [['min', 'olt', 'or'], ['max', 'ogt', 'and']]) {
-      binary(to, shape, `p${op}`, () => choose(t, predicate, lanes, '%b', '%a', '%r'));
+    for (const [op, join] of [['min', 'or'], ['max', 'and']] as const) {
+      binary(to, shape, `p${op}`, () => chooseExtreme(arch, shape, op, '%b', '%a', '%r'));
       // Both orders agree but for zeros of two signs, where or-ing (and-ing) the bits picks the one with (without) the sign, and for NaNs, whose result is the canonical one.
       add(to, `${shape}.${op}`, { a: t, b: t }, int, `
-        ${choose(t, predicate, lanes, '%a', '%b', '%x')}
-        ${choose(t, predicate, lanes, '%b', '%a', '%y')}
+        ${chooseExtreme(arch, shape, op, '%a', '%b', '%x')}
+        ${chooseExtreme(arch, shape, op, '%b', '%a', '%y')}
         %xi = bitcast ${t} %x to ${int}
         %yi = bitcast ${t} %y to ${int}
         %both = ${join} ${int} %xi, %yi
@@ -327,7 +337,7 @@ function helpersOf(arch: ArchName): Helpers {
     integerHelpers(helpers);
     wideningHelpers(helpers);
     targetIntegerHelpers(helpers, arch);
-    floatHelpers(helpers);
+    floatHelpers(helpers, arch);
     convertHelpers(helpers);
     truncHelpers(helpers, arch);
     memoryHelpers(helpers);

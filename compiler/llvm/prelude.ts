@@ -109,6 +109,12 @@ function vmctxHelpers(): string {
     define('ptr @waot.own_global(ptr %vmctx, i64 %offset)', `${at('%vmctx', '%offset', '%p')}\nret ptr %p`),
     pointerField('imported_global'), pointerField('memory_base'), pointerField('import_code'), pointerField('import_vmctx'),
     global('i32', 'i32'), global('i64', 'i64'), global('f32', 'float'), global('f64', 'double'), global('v128', VECTOR),
+    define('ptr @waot.funcref_pointer(ptr %vmctx, i64 %offset)', `
+      ${at('%vmctx', String(OFFSETS.vmctx.funcrefs), '%ap')}
+      ${invariant('ptr', '%ap', '%array')}
+      ${at('%array', '%offset', '%p')}
+      ${invariant('ptr', '%p', '%v')}
+      ret ptr %v`),
     define('i64 @waot.funcref(ptr %vmctx, i64 %offset)', `
       ${at('%vmctx', String(OFFSETS.vmctx.funcrefs), '%ap')}
       ${invariant('ptr', '%ap', '%array')}
@@ -140,6 +146,7 @@ function vmctxHelpers(): string {
       ${trapIf('%differ', StatusCode.indirect_call_type_mismatch, 'type')}
       ret ptr %func`),
     define('ptr @waot.func_code(ptr %func)', `${at('%func', String(OFFSETS.func.code), '%p')}\n${invariant('ptr', '%p', '%v')}\nret ptr %v`),
+    define('ptr @waot.func_tail_code(ptr %func)', `${at('%func', String(OFFSETS.func.tail_code), '%p')}\n${invariant('ptr', '%p', '%v')}\nret ptr %v`),
     define('ptr @waot.func_vmctx(ptr %func)', `${at('%func', String(OFFSETS.func.vmctx), '%p')}\n${invariant('ptr', '%p', '%v')}\nret ptr %v`),
   ].join('\n');
 }

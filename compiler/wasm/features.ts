@@ -22,6 +22,7 @@ export const FEATURES: readonly FeatureRow[] = [
   { name: 'relaxed-simd', version: 3, supported: true, title: 'relaxed vector (SIMD) operators' },
   { name: 'multi-memory', version: 3, supported: true, title: 'multiple memories' },
   { name: 'extended-const', version: 3, supported: true, title: 'extended constant expressions' },
+  { name: 'tail-call', version: 3, supported: true, title: 'tail calls' },
 ];
 
 /** The default: WebAssembly 2.0 and what is finished of 3.0. */
@@ -74,7 +75,6 @@ export function notSupported(title: string): string {
 /** Titles of the proposals that are recognised in order to be refused by name. */
 export const Proposal = {
   threads: 'threads',
-  tailCalls: 'tail calls',
   exceptions: 'exception handling',
   functionReferences: 'typed function references',
   gc: 'garbage collection',
@@ -86,7 +86,6 @@ export const Proposal = {
 /** Opcode ranges of those proposals, both ends included. */
 const OPCODE_RANGES: readonly (readonly [first: number, last: number, title: string])[] = [
   [0x06, 0x0a, Proposal.exceptions],
-  [0x12, 0x13, Proposal.tailCalls],
   [0x14, 0x15, Proposal.functionReferences],
   [0x18, 0x19, Proposal.exceptions],
   [0x1f, 0x1f, Proposal.exceptions],

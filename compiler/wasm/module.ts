@@ -126,7 +126,7 @@ export type LowerKind =
 
 /** A feature that can be switched; `mvp` is always on. */
 export type Feature = 'mvp' | 'sign-extension' | 'saturating-float-to-int' | 'multi-value' | 'bulk-memory' | 'reference-types' | 'mutable-globals' | 'simd'
-  | 'relaxed-simd' | 'multi-memory' | 'extended-const';
+  | 'relaxed-simd' | 'multi-memory' | 'extended-const' | 'tail-call';
 
 /** One row of the opcode table. */
 export interface Opcode {

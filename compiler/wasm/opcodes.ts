@@ -84,6 +84,8 @@ export const OPCODES: readonly Opcode[] = [
   row(0x0f, 'return', 'none', null, 'control', { cost: 0 }),
   row(0x10, 'call', 'func', null, 'call'),
   row(0x11, 'call_indirect', 'call_indirect', null, 'call', { traps: true }),
+  row(0x12, 'return_call', 'func', null, 'call', { feature: 'tail-call' }),
+  row(0x13, 'return_call_indirect', 'call_indirect', null, 'call', { feature: 'tail-call', traps: true }),
   // Parametric
   row(0x1a, 'drop', 'none', null, 'parametric', { cost: 0 }),
   row(0x1b, 'select', 'none', null, 'parametric'),

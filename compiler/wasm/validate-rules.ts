@@ -84,6 +84,20 @@ function call(v: FunctionValidator, type: FuncType): void {
   v.pushAll(type.results);
 }
 
+/** Checks the table and pops the index. Returns the callee's type. */
+function indirectType(v: FunctionValidator, { op, a, b }: Operator): FuncType {
+  const element = v.tableType(b);
+  if (element !== 'funcref') v.fail(`type mismatch: ${op.name} through a table of ${element}`);
+  v.pop('i32');
+  return v.type(a);
+}
+
+function returnCall(v: FunctionValidator, type: FuncType): void {
+  if (!sameTypes(type.results, v.functionResults)) v.fail(`type mismatch: the callee returns (${type.results.join(' ')}), the function (${v.functionResults.join(' ')})`);
+  v.popAll(type.params);
+  v.setUnreachable();
+}
+
 function select(v: FunctionValidator, { types }: Operator): void {
   v.pop('i32');
   if (types !== undefined) {
@@ -139,12 +153,9 @@ const CONTEXT_RULES: Readonly<Record<string, Check>> = {
     v.setUnreachable();
   },
   call: (v, { a }) => call(v, v.funcType(a)),
-  call_indirect: (v, { a, b }) => {
-    const element = v.tableType(b);
-    if (element !== 'funcref') v.fail(`type mismatch: call_indirect through a table of ${element}`);
-    v.pop('i32');
-    call(v, v.type(a));
-  },
+  call_indirect: (v, operator) => call(v, indirectType(v, operator)),
+  return_call: (v, { a }) => returnCall(v, v.funcType(a)),
+  return_call_indirect: (v, operator) => returnCall(v, indirectType(v, operator)),
   drop: (v) => void v.popAny(),
   select,
   'local.get': (v, { a }) => v.push(v.local(a)),

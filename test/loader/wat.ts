@@ -24,10 +24,10 @@ export function scratch(): string {
   return directory;
 }
 
-/** The binary of a module in the text format. */
-export async function assemble(text: string): Promise<Uint8Array> {
+/** The binary of a module in the text format; `features` as wabt names them (`tail_call: true`), beside those of 2.0. */
+export async function assemble(text: string, features: object = {}): Promise<Uint8Array> {
   wabt ??= (createRequire(import.meta.url)('wabt') as () => Promise<Wabt>)();
-  const module = (await wabt).parseWat('test.wat', text, { mutable_globals: true, multi_value: true, bulk_memory: true, reference_types: true });
+  const module = (await wabt).parseWat('test.wat', text, { mutable_globals: true, multi_value: true, bulk_memory: true, reference_types: true, ...features });
   const { buffer } = module.toBinary({});
   module.destroy();
   return buffer;

@@ -42,7 +42,7 @@ function spilling(live: number): Uint8Array {
  */
 function vectorised(invariants: number): Uint8Array {
   const numbers = Array.from({ length: invariants }, (_, i) => i + 2);
-  const value = numbers.reduce((code, k) => [...code, ...get(k), 0x73, ...get(k), 0x6a], [...get(1), 0x28, 2, 0]);
+  const value = [...get(1), 0x28, 2, 0, ...numbers.flatMap((k) => [...get(k), 0x73, ...get(k), 0x6a])];
   return moduleOf([
     ...numbers.flatMap((k) => [...get(0), 0x28, 2, ...leb(4 * k), ...set(k)]),
     0x03, 0x40, ...get(1), ...value, 0x36, 2, 0, ...get(1), 0x41, 4, 0x6a, ...set(1), ...get(0), 0x41, 1, 0x6b, 0x22, 0, 0x0d, 0, END, END,

@@ -141,7 +141,7 @@ test('bad immediates are malformed', () => {
 test('operators of proposals that are not supported are refused by name', () => {
   const table: [string, ...number[]][] = [
     ['threads are not supported', 0xfe, 0],
-    ['tail calls are not supported', 0x12, 0], ['tail calls are not supported', 0x13, 0, 0], ['exception handling is not supported', 0x06, 0x40],
+    ['exception handling is not supported', 0x06, 0x40],
     ['exception handling is not supported', 0x1f, 0x40, 0], ['typed function references are not supported', 0x14, 0],
     ['garbage collection is not supported', 0xfb, 0], ['wide arithmetic is not supported', 0xfc, 19],
   ];
@@ -169,6 +169,8 @@ test('a feature that is switched off is refused by name', () => {
   refuse('multi-value', 0x02, 0);
   refuse('simd', 0xfd, 0x6e);
   refuse('relaxed-simd', 0xfd, 0x80, 2);
+  refuse('tail-call', 0x12, 0);
+  refuse('tail-call', 0x13, 0, 0);
   assert.match(errorOf(() => readValType(reader(0x7b), without('simd'))).message, 'SIMD');
 });
 

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <llvm-c/Types.h>
 #include <stdint.h>
 
 /* Bytes with a NUL after them (not counted), owned by whoever holds the struct. */
@@ -58,6 +59,8 @@ typedef struct scan_job {
 void codegen_initialise(void);
 /* Runs the job; sets output or error. Any thread. */
 void codegen_compile(compile_job *job);
+/* Gives the functions of a module with tail calls their convention: see tail_calls.c. */
+void codegen_tail_calls(LLVMModuleRef module);
 /* Runs the job; sets the results or error. Any thread. */
 void codegen_scan(scan_job *job);
 /* A new string, printf style; ends the process when memory is gone. */

@@ -200,6 +200,7 @@ static void compile_with(compile_job *job, LLVMContextRef context, LLVMTargetMac
   if (link_prelude(job, context, module, machine)) {
     set_attributes(job, context, module);
     hide_symbols(module, job->exported);
+    codegen_tail_calls(module);
     set_flags(context, module);
     if (verify(job, module) && optimise(job, module, machine)) emit(job, module, machine);
   }
