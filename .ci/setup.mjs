@@ -20,6 +20,12 @@ const PACKAGES = {
   'clang-22': 'the C programs of the tests', 'wasi-libc': 'the C programs of the tests', 'libclang-rt-22-dev-wasm32': 'the C programs of the tests',
 };
 
+/** With `--tests`: what some tests need, which are skipped without it. */
+const TEST_PACKAGES = {
+  'gcc-aarch64-linux-gnu': 'the AArch64 tests', 'g++-aarch64-linux-gnu': 'the AArch64 tests', 'libc6-dev-arm64-cross': 'the AArch64 tests', 'qemu-user': 'the AArch64 tests',
+  'libunwind-dev': 'the unwinding tests', gdb: 'the unwinding tests',
+};
+
 const say = (text) => console.log(`wasm-aot: ${text}`);
 
 function fail(text, status = 1) {
@@ -34,8 +40,8 @@ function run(command, args, options = {}) {
   say(`done in ${Math.round((Date.now() - started) / 1000)} s`);
 }
 
-function missingPackages() {
-  const names = Object.keys(PACKAGES);
+function missingPackages(packages) {
+  const names = Object.keys(packages);
   const query = spawnSync('dpkg-query', ['-W', '-f=${Package} ${db:Status-Status}\n', ...names], { encoding: 'utf8' });
   if (query.error) {
     say(`this is not Debian; it needs what these Debian packages hold: ${names.join(' ')}`);
@@ -45,13 +51,16 @@ function missingPackages() {
   return names.filter((name) => !installed.has(name));
 }
 
-function installPackages() {
-  const missing = missingPackages();
+/** Installs what is missing; without root, says what to install, and goes on only if it is optional. */
+function installPackages(packages, optional) {
+  const missing = missingPackages(packages);
   if (missing.length === 0) return;
-  say('these Debian packages are missing:');
-  for (const name of missing) say(`  ${name.padEnd(28)} ${PACKAGES[name]}`);
+  say(`these Debian packages are missing${optional ? '; without them some tests are skipped' : ''}:`);
+  for (const name of missing) say(`  ${name.padEnd(28)} ${packages[name]}`);
   if (process.getuid?.() !== 0) {
-    fail(`install them and try again:\n\n    sudo apt-get update && sudo apt-get install -y ${missing.join(' ')}\n`, UNAVAILABLE);
+    console.error(`wasm-aot: install them${optional ? '' : ' and try again'}:\n\n    sudo apt-get update && sudo apt-get install -y ${missing.join(' ')}\n`);
+    if (optional) return;
+    process.exit(UNAVAILABLE);
   }
   say('installing them with apt-get');
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
@@ -111,7 +120,8 @@ function installNpmPackages() {
 }
 
 if (Number(process.versions.node.split('.')[0]) < 20) fail(`Node.js 20 or newer is needed; this is ${process.version}`, UNAVAILABLE);
-installPackages();
+installPackages(PACKAGES, false);
+if (process.argv.includes('--tests')) installPackages(TEST_PACKAGES, true);
 step({
   stamp: 'node_modules/.wasm-aot-npm', sources: ['package-lock.json'], wanted: /./,
   outputs: ['node_modules/llvm-bindings/build/Release/llvm-bindings.node', 'node_modules/typescript/bin/tsc'],
