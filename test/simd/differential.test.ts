@@ -13,7 +13,7 @@ import { OPCODES } from '../../compiler/wasm/opcodes.js';
 import { load } from '../../loader/index.js';
 import { scratch } from '../loader/wat.js';
 import { random } from '../unit/module-bytes.js';
-import { moduleOf, RESULTS, ROOM, SOURCES, type Trial } from './operators.js';
+import { fill, immediatesOf, moduleOf, RESULTS, ROOM, SOURCES, type Trial } from './operators.js';
 
 const SEED = Number(process.env.SIMD_SEED ?? 5);
 const rnd = random(SEED);
@@ -28,35 +28,10 @@ const VECTOR_OPS = OPCODES.filter((op) => op.feature === 'simd' && op.lower !== 
 /** Operators whose NaN results may have any sign and payload. */
 const ARITHMETIC = /^(f32x4|f64x2)\.(add|sub|mul|div|sqrt|min|max|ceil|floor|trunc|nearest|promote_low_f32x4|demote_f64x2_zero)$/;
 
-const SPECIAL_32 = [
-  0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc00000, 0x7fa00000, 0xff800001, 0x00000001, 0x807fffff, 0x7f7fffff, 0x3effffff, 0x3f000000, 0x40200000,
-  0x4b000001, 0xcb000001, 0x4effffff, 0x4f000000, 0xcf000000, 0x4f7fffff, 0x4f800000, 0x7fffffff, 0xffffffff, 0x00008000, 0x80008000, 0x7fff7fff, 0x00ff00ff, 0x80808080, 0x01010101, 0x0f10100f,
-];
-const SPECIAL_64 = [
-  0n, 1n << 63n, 0x3ff0000000000000n, 0xbff0000000000000n, 0x7ff0000000000000n, 0xfff0000000000000n, 0x7ff8000000000000n, 0xfff4000000000000n, 0x7ff0000000000001n, 1n, 0x7fefffffffffffffn,
-  0x41dfffffffc00000n, 0x41dfffffffe00000n, 0x41e0000000000000n, 0xc1e0000000000000n, 0xc1e0000000200000n, 0x41efffffffe00000n, 0x41effffffff00000n, 0x41f0000000000000n, 0xbfefffffffffffffn,
-  0x3fe0000000000000n, 0x4004000000000000n, 0x4330000000000001n, 0x7fffffffffffffffn, 0xffffffffffffffffn, 0x36a0000000000000n, 0x47efffffe0000000n, 0x47effffff0000000n, 0x380fffffffffffffn,
-];
-
-/** Fills 16 bytes: random ones, special lanes, small numbers as floats, or a mixture. */
-function fill(view: DataView, at: number): void {
-  const kind = rnd(6);
-  for (let lane = 0; lane < 4; lane++) {
-    const bits = kind === 0 || rnd(4) === 0 ? rnd(65536) * 65536 + rnd(65536) : SPECIAL_32[rnd(SPECIAL_32.length)];
-    view.setUint32(at + 4 * lane, bits, true);
-    if (kind === 4) view.setFloat32(at + 4 * lane, (rnd(2000) - 1000) / [1, 2, 7][rnd(3)], true);
-  }
-  if (kind < 2 || kind === 4) return;
-  for (let lane = 0; lane < 2; lane++) {
-    if (kind === 5) view.setFloat64(at + 8 * lane, (rnd(2000) - 1000) * [1, 0.5, 1e9, 1e-310][rnd(4)], true);
-    else if (rnd(3) > 0) view.setBigUint64(at + 8 * lane, SPECIAL_64[rnd(SPECIAL_64.length)], true);
-  }
-}
-
 /** A constant operand: for arithmetic, one lane in all of them, mostly a number with which an operator could fold away; else anything. */
 function constantBytes(op: Opcode): number[] {
   const view = new DataView(new ArrayBuffer(16));
-  fill(view, 0);
+  fill(rnd, view, 0);
   const shape = ARITHMETIC.exec(op.name)?.[1];
   const neutral = [1, -1, 0, -0][rnd(4)];
   for (let i = 0; shape === 'f32x4' && i < 4; i++) view.setFloat32(4 * i, neutral, true);
@@ -64,24 +39,8 @@ function constantBytes(op: Opcode): number[] {
   return [...new Uint8Array(view.buffer)];
 }
 
-/** The immediates to try: every lane; shuffles at random and some with a shape that a compiler may treat apart; offsets of accesses. */
-function immediatesOf(op: Opcode): number[][] {
-  const lanes = (count: number) => Array.from({ length: count }, (_, lane) => lane);
-  switch (op.immediates) {
-    case 'lane': return lanes(Number(/x(\d+)/.exec(op.name)?.[1])).map((lane) => [lane]);
-    case 'memarg': return op.signature?.results.length ? [[0, 0], [0, 3]] : [[0, 0]];
-    case 'memarg_lane': return lanes(16 / (op.width as number)).map((lane) => [0, 0, lane]);
-    case 'shuffle': {
-      const all = lanes(16);
-      const shapes = [all, all.map((i) => 15 - i), all.map((i) => i + 16), all.map((i) => (i % 2) * 16 + (i >> 1)), all.map((i) => 2 * i), all.map((i) => i + 5), all.map(() => 7), all.map((i) => i ^ 3)];
-      return [...shapes, ...Array.from({ length: 24 }, () => all.map(() => rnd(32)))];
-    }
-    default: return [[]];
-  }
-}
-
 function trialsOf(op: Opcode): Trial[] {
-  const all = immediatesOf(op);
+  const all = immediatesOf(op, rnd);
   const trials: Trial[] = all.map((immediates, i) => ({ op, export: `${op.name} ${i}`, immediates }));
   const positions = (op.signature?.params ?? []).flatMap((type, i) => (type === 'v128' ? [i] : []));
   // Constants are where LLVM folds: most of all in arithmetic.
@@ -118,7 +77,7 @@ const hex = (view: DataView, at: number): string => Array.from({ length: 16 }, (
 function compare(trial: Trial, ours: Exports, theirs: Exports, level: BuildOptions): number {
   const count = trial.constant ? CONSTANT_SLOTS : SLOTS;
   const [a, b] = [ours, theirs].map((exports) => new DataView(exports.memory.buffer));
-  for (const base of SOURCES) for (let i = 0; i < count; i++) fill(a, base + 16 * i);
+  for (const base of SOURCES) for (let i = 0; i < count; i++) fill(rnd, a, base + 16 * i);
   // One access with an offset reads past the last slot.
   new Uint8Array(a.buffer).fill(0xee, RESULTS, RESULTS + 16 * ROOM);
   new Uint8Array(b.buffer).set(new Uint8Array(a.buffer, 0, RESULTS + 16 * ROOM));

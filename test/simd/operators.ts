@@ -9,6 +9,49 @@ export const ROOM = 1024;
 export const SOURCES = [0x0000, 0x4000, 0x8000] as const;
 export const RESULTS = 0xc000;
 
+type Random = (n: number) => number;
+
+const SPECIAL_32 = [
+  0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc00000, 0x7fa00000, 0xff800001, 0x00000001, 0x807fffff, 0x7f7fffff, 0x3effffff, 0x3f000000, 0x40200000,
+  0x4b000001, 0xcb000001, 0x4effffff, 0x4f000000, 0xcf000000, 0x4f7fffff, 0x4f800000, 0x7fffffff, 0xffffffff, 0x00008000, 0x80008000, 0x7fff7fff, 0x00ff00ff, 0x80808080, 0x01010101, 0x0f10100f,
+];
+const SPECIAL_64 = [
+  0n, 1n << 63n, 0x3ff0000000000000n, 0xbff0000000000000n, 0x7ff0000000000000n, 0xfff0000000000000n, 0x7ff8000000000000n, 0xfff4000000000000n, 0x7ff0000000000001n, 1n, 0x7fefffffffffffffn,
+  0x41dfffffffc00000n, 0x41dfffffffe00000n, 0x41e0000000000000n, 0xc1e0000000000000n, 0xc1e0000000200000n, 0x41efffffffe00000n, 0x41effffffff00000n, 0x41f0000000000000n, 0xbfefffffffffffffn,
+  0x3fe0000000000000n, 0x4004000000000000n, 0x4330000000000001n, 0x7fffffffffffffffn, 0xffffffffffffffffn, 0x36a0000000000000n, 0x47efffffe0000000n, 0x47effffff0000000n, 0x380fffffffffffffn,
+];
+
+/** Fills 16 bytes: random ones, special lanes, small numbers as floats, or a mixture. */
+export function fill(rnd: Random, view: DataView, at: number): void {
+  const kind = rnd(6);
+  for (let lane = 0; lane < 4; lane++) {
+    const bits = kind === 0 || rnd(4) === 0 ? rnd(65536) * 65536 + rnd(65536) : SPECIAL_32[rnd(SPECIAL_32.length)];
+    view.setUint32(at + 4 * lane, bits, true);
+    if (kind === 4) view.setFloat32(at + 4 * lane, (rnd(2000) - 1000) / [1, 2, 7][rnd(3)], true);
+  }
+  if (kind < 2 || kind === 4) return;
+  for (let lane = 0; lane < 2; lane++) {
+    if (kind === 5) view.setFloat64(at + 8 * lane, (rnd(2000) - 1000) * [1, 0.5, 1e9, 1e-310][rnd(4)], true);
+    else if (rnd(3) > 0) view.setBigUint64(at + 8 * lane, SPECIAL_64[rnd(SPECIAL_64.length)], true);
+  }
+}
+
+/** The immediates to try: every lane; shuffles at random and some with a shape that a compiler may treat apart; offsets of accesses. */
+export function immediatesOf(op: Opcode, rnd: Random): number[][] {
+  const lanes = (count: number) => Array.from({ length: count }, (_, lane) => lane);
+  switch (op.immediates) {
+    case 'lane': return lanes(Number(/x(\d+)/.exec(op.name)?.[1])).map((lane) => [lane]);
+    case 'memarg': return op.signature?.results.length ? [[0, 0], [0, 3]] : [[0, 0]];
+    case 'memarg_lane': return lanes(16 / (op.width as number)).map((lane) => [0, 0, lane]);
+    case 'shuffle': {
+      const all = lanes(16);
+      const shapes = [all, all.map((i) => 15 - i), all.map((i) => i + 16), all.map((i) => (i % 2) * 16 + (i >> 1)), all.map((i) => 2 * i), all.map((i) => i + 5), all.map(() => 7), all.map((i) => i ^ 3)];
+      return [...shapes, ...Array.from({ length: 24 }, () => all.map(() => rnd(32)))];
+    }
+    default: return [[]];
+  }
+}
+
 /** One function: what it computes with, beside the operands in memory. */
 export interface Trial {
   readonly op: Opcode;
@@ -65,11 +108,11 @@ function functionBody(trial: Trial): number[] {
   ], [[1, I32], [1, V128]]);
 }
 
-/** A module with a function `(count: i32)` for each trial, and its memory, exported as `memory`. */
-export function moduleOf(trials: readonly Trial[]): Uint8Array {
+/** A module with a function `(count: i32)` for each trial, and its memory, exported as `memory`, which begins with `data`. */
+export function moduleOf(trials: readonly Trial[], data = new Uint8Array()): Uint8Array {
   return module(
     section(1, vec([funcType([I32], [])])), section(3, vec(trials.map(() => [0]))), section(5, vec([[0, 1]])),
     section(7, vec([[...name('memory'), 2, 0], ...trials.map((trial, i) => [...name(trial.export), 0, ...leb(i)])])),
-    section(10, vec(trials.map(functionBody))),
+    section(10, vec(trials.map(functionBody))), section(11, vec([[0, 0x41, 0, END, ...leb(data.length), ...data]])),
   );
 }
