@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert';
 import { CompileError, type Compiler, openCompiler } from '../../compiler/index.js';
 import type { BuildOptions } from '../../compiler/options.js';
 import { Global, load, Trap } from '../../loader/index.js';
+import { put, wasmAot } from '../cli/command.js';
 import { scratch } from '../loader/wat.js';
 import { body, END, FUNCREF, funcType, I32, I64, module, name, section, vec } from '../unit/module-bytes.js';
 
@@ -112,6 +113,16 @@ test('a module that needs a feature which is off is refused by name', async () =
   assert.match((await refusal(MEMORIES, { features: { disable: ['multi-memory'] } })).message, 'multiple memories');
   const unknown = await refusal(MEMORIES, { features: { enable: ['multi-memroy'] } });
   assert.equal([unknown.errors[0].kind, unknown.errors[0].note], ['usage', 'did you mean "multi-memory"?']);
+});
+
+test('--enable and --disable on the command line', async () => {
+  const wasm = put('memories.wasm', MEMORIES);
+  const refused = await wasmAot(['build', '--disable', 'simd', '--disable', 'multi-memory', wasm, '-o', 'memories.so']);
+  assert.is(refused.status, 65, refused.stderr);
+  assert.match(refused.stderr, /multiple memories/);
+  const misspelt = await wasmAot(['build', '--enable', 'multi-memroy', wasm, '-o', 'memories.so']);
+  assert.equal([misspelt.status, /did you mean "multi-memory"/.test(misspelt.stderr)], [64, true]);
+  assert.is((await wasmAot(['build', '-q', '--enable', 'multi-memory', '--disable', 'simd', wasm, '-o', 'memories.so'])).status, 0);
 });
 
 test.run();
