@@ -8,7 +8,7 @@ import { Driver } from './driver.js';
 import { injectBlockMetering } from './inject.js';
 import { type Kernel, SOURCE_DIR } from './kernels.js';
 import { V8_FLAGS } from './node-driver.js';
-import { compileNative, compileNativeDriver, compileWasm, compileWasm2c, findTool } from './toolchain.js';
+import { compileNative, compileNativeDriver, compileWasm, compileWasm2c, findWasm2c } from './toolchain.js';
 
 /** Names of engines, as they occur in the ratios. `metered-O0` is not timed: it is there to compare what it consumes. */
 export type EngineName =
@@ -68,7 +68,7 @@ async function nativeEngines(dir: string): Promise<Engine[]> {
       return path;
     },
   };
-  const wasm2c = await findTool('wasm2c');
+  const wasm2c = await findWasm2c();
   if (!wasm2c) return [native];
   const translated: Engine = {
     name: 'wasm2c', timed: true, driver: new Driver(program, []), kind: 'native',

@@ -28,9 +28,9 @@ const COMMON = ['-O3', '-std=c17', '-Wall', '-Wextra', '-Werror', '-nostdlib'];
 // Native code is built for the same level as ours by default; without contraction and errno its results are the same to the bit.
 const NATIVE = ['-march=x86-64-v3', '-ffp-contract=off', '-fno-math-errno'];
 
-/** C to wasm: one export `run`, wasm 2.0 without SIMD, no libc. */
+/** C to wasm: one export `run`, wasm 2.0 without SIMD, no libc. Not through a `wasm-opt` that clang may find on the PATH: the kernels should not depend on who runs them. */
 export async function compileWasm(source: string, output: string): Promise<void> {
-  await runTool(CLANG, ['--target=wasm32', ...COMMON, '-mbulk-memory', '-Wl,--no-entry', '-Wl,--export=run', source, '-o', output]);
+  await runTool(CLANG, ['--target=wasm32', '--no-wasm-opt', ...COMMON, '-mbulk-memory', '-Wl,--no-entry', '-Wl,--export=run', source, '-o', output]);
 }
 
 /** C to a shared object of this machine with `run` in it. */
@@ -43,14 +43,21 @@ export async function compileNativeDriver(source: string, output: string): Promi
   await runTool(CLANG, ['-O2', '-std=gnu17', '-Wall', '-Wextra', '-Werror', source, '-o', output, '-ldl']);
 }
 
+/** wasm2c, where its runtime is installed beside it as Debian's wabt does (the npm package has the program alone). */
+export async function findWasm2c(): Promise<string | undefined> {
+  const path = await findTool('wasm2c');
+  return path && existsSync(join(wasm2cRuntime(path), 'wasm-rt-impl.c')) ? path : undefined;
+}
+
+/** Where wabt installs the C that wasm2c's output needs, relative to the program. */
+const wasm2cRuntime = (wasm2c: string) => join(dirname(wasm2c), '../share/wabt/wasm2c');
+
 /**
  * wasm to C by wasm2c and on to a shared object with `run` in it; `shim` is the C that calls what wasm2c generates.
- * @throws {Error} when wasm2c's runtime is not where wabt installs it, relative to the program.
  */
 export async function compileWasm2c(wasm2c: string, shim: string, wasm: string, workDir: string, output: string): Promise<void> {
   const prefix = join(dirname(wasm2c), '..');
-  const runtime = join(prefix, 'share/wabt/wasm2c');
-  if (!existsSync(join(runtime, 'wasm-rt-impl.c'))) throw new Error(`${wasm2c} is installed, but its runtime is not in ${runtime}`);
+  const runtime = wasm2cRuntime(wasm2c);
   await mkdir(workDir, { recursive: true });
   const generated = join(workDir, 'guest.c');
   await runTool(wasm2c, ['-n', 'guest', wasm, '-o', generated]);

@@ -64,7 +64,7 @@ export const C_PROGRAMS: Readonly<Record<string, readonly CProgramCase[]>> = {
  */
 export function compileC(name: string, into: string): string {
   const path = join(into, `${name}.wasm`);
-  const args = ['--target=wasm32-wasi', '--sysroot=/usr', '-O2', '-Wall', '-Wextra', '-Werror', '-Wno-deprecated', '-Wl,--strip-debug', join(SOURCES, `${name}.c`), '-o', path];
+  const args = ['--target=wasm32-wasi', '--sysroot=/usr', '--no-wasm-opt', '-O2', '-Wall', '-Wextra', '-Werror', '-Wno-deprecated', '-Wl,--strip-debug', join(SOURCES, `${name}.c`), '-o', path];
   const { status, stderr, error } = spawnSync('clang-22', args, { encoding: 'utf8' });
   if (status !== 0) throw new Error(`${name}.c: clang-22 (with wasi-libc and libclang-rt-22-dev-wasm32) failed: ${error?.message ?? stderr}`);
   return path;

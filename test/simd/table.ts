@@ -1,5 +1,5 @@
 /**
- * Writes docs/simd.md: each vector operator and the instructions that it becomes, from what the compiler really emits. `node dist/test/simd/table.js`; with `--check` it
+ * Writes compiler/emit/simd.md: each vector operator and the instructions that it becomes, from what the compiler really emits. `node dist/test/simd/table.js`; with `--check` it
  * only says whether the file is what it would write.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { PREFIX_SIMD } from '../../compiler/wasm/opcodes-simd.js';
 import { ValType } from '../../runtime-c/abi.js';
 import { body, END, funcType, leb, module, name, section, vec } from '../unit/module-bytes.js';
 
-const FILE = fileURLToPath(new URL('../../../docs/simd.md', import.meta.url));
+const FILE = fileURLToPath(new URL('../../../compiler/emit/simd.md', import.meta.url));
 
 const COLUMNS: readonly { readonly title: string; readonly options: BuildOptions }[] = [
   { title: 'SSE4.1 (`--cpu v2`)', options: { cpu: 'v2' } },
@@ -100,6 +100,6 @@ async function table(): Promise<string> {
 const text = await table();
 if (!process.argv.includes('--check')) writeFileSync(FILE, text);
 else if (readFileSync(FILE, 'utf8') !== text) {
-  console.error('docs/simd.md is not what the compiler emits: run node dist/test/simd/table.js');
+  console.error('compiler/emit/simd.md is not what the compiler emits: run node dist/test/simd/table.js');
   process.exitCode = 1;
 }
