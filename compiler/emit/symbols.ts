@@ -26,9 +26,9 @@ export function assignSymbols(module: WasmModule): string[] {
   const taken = new Set<string>();
   return module.funcs.map((_, index) => {
     const plain = plainName(names.get(index));
-    let symbol = plain ?? `func[${index}]`;
-    // Again where another function's name ends in this very index.
-    while (taken.has(symbol) || RESERVED.test(symbol)) symbol += ` [${index}]`;
+    let symbol = plain === undefined ? `func[${index}]` : RESERVED.test(plain) ? `${plain} [${index}]` : plain;
+    // More than once where another function's name ends in this very index.
+    while (taken.has(symbol)) symbol += ` [${index}]`;
     taken.add(symbol);
     return symbol;
   });
