@@ -8,14 +8,16 @@ import { join } from 'node:path';
 import { Arch } from '../runtime-c/abi.js';
 import { emitDescriptor } from './emit/descriptor.js';
 import { emitPartition } from './emit/function.js';
-import { planModule, type ModulePlan } from './emit/plan.js';
+import { type ModulePlan, type PartitionPlan, planModule } from './emit/plan.js';
 import { compile, resolveCpu, version, type CompileOptions } from './llvm/codegen.js';
 import { preludeText } from './llvm/prelude.js';
 import { findTarget } from './llvm/target.js';
 import { vectorPrelude } from './llvm/prelude-simd.js';
 import { writeManifest } from './manifest.js';
 import type { Progress, ResolvedOptions } from './options.js';
+import { type CompileProfile, type PartitionProfile, TraceSum } from './profile.js';
 import { scanObject } from './scan.js';
+import { Schedule } from './schedule.js';
 import { resolveFeatures } from './wasm/features.js';
 import { parseModule } from './wasm/parse.js';
 
@@ -25,55 +27,87 @@ function archName(triple: string): keyof typeof Arch {
   return (Object.keys(Arch) as (keyof typeof Arch)[]).find((name) => Arch[name] === arch) ?? 'x86_64';
 }
 
-/** What comes back: one output for each partition, the descriptor's last. `milliseconds` holds CPU time in the stages that run here. */
-export interface CompiledModule { readonly outputs: Uint8Array[]; readonly partitions: number; readonly milliseconds: Record<string, number> }
+/** What comes back: one output for each partition, the descriptor's last. */
+export interface CompiledModule { readonly outputs: Uint8Array[]; readonly partitions: number; /** CPU time by stage. */ readonly milliseconds: Record<string, number>; readonly profile?: CompileProfile }
 
 type Report = (progress: Progress) => void;
 
-/** The functions, lowered partition by partition; each goes to the code generator's threads while the next is being lowered. */
-async function compilePartitions(plan: ModulePlan, options: CompileOptions, report: Report, times: Record<string, number>): Promise<Uint8Array[]> {
-  const scratch = mkdtempSync(join(tmpdir(), 'wasm-aot-'));
-  const total = plan.partitions.length;
-  let done = 0;
-  try {
-    const jobs = plan.partitions.map(async (_, i) => {
-      const start = performance.now();
-      const builder = emitPartition(plan, i);
-      const bitcode = builder.writeBitcode(join(scratch, `${i}.bc`));
-      const prelude = `${options.prelude}${vectorPrelude(archName(options.triple), builder.helperNames)}`;
-      times.lower += performance.now() - start;
-      report({ stage: 'lower', done: i + 1, total });
-      const output = await generate(bitcode, { ...options, prelude }, times);
-      report({ stage: 'codegen', done: ++done, total });
+/**
+ * Bytes that the code generator takes at most for a job, by the bytes of wasm in it: measured, with a margin. Most of it is IR and machine code of the function at hand and the IR of the others.
+ */
+const JOB_BYTES = 48 * 1024 * 1024;
+const JOB_BYTES_PER_BYTE = 2500;
+
+/** Compiles the partitions of one module, and keeps account. */
+class Job {
+  readonly times = { parse: 0, lower: 0, codegen: 0, scan: 0 };
+  private readonly profiles: PartitionProfile[] = [];
+  private readonly traces = new TraceSum();
+  private readonly schedule: Schedule;
+
+  constructor(private readonly plan: ModulePlan, private readonly options: CompileOptions, private readonly report: Report) {
+    this.schedule = new Schedule(plan.options.jobs, plan.options.memoryBudget);
+  }
+
+  /** The functions, lowered partition by partition, large ones first; each goes to the code generator's threads while the next is being lowered. */
+  async compilePartitions(): Promise<Uint8Array[]> {
+    const { partitions } = this.plan;
+    const scratch = mkdtempSync(join(tmpdir(), 'wasm-aot-'));
+    const outputs = new Array<Uint8Array>(partitions.length);
+    const order = partitions.map((_, i) => i).sort((a, b) => partitions[b].bytes - partitions[a].bytes || a - b);
+    let done = 0;
+    try {
+      await Promise.all(order.map(async (number, i) => {
+        const start = performance.now();
+        const builder = emitPartition(this.plan, number);
+        const lowered = performance.now();
+        const bitcode = builder.writeBitcode(join(scratch, `${number}.bc`));
+        const prelude = `${this.options.prelude}${vectorPrelude(archName(this.options.triple), builder.helperNames)}`;
+        const own = { lower: lowered - start, bitcode: performance.now() - lowered };
+        this.report({ stage: 'lower', done: i + 1, total: partitions.length });
+        outputs[number] = await this.generate(bitcode, { ...this.options, prelude, effort: partitions[number].effort }, partitions[number], own);
+        this.report({ stage: 'codegen', done: ++done, total: partitions.length });
+      }));
+      return outputs;
+    } finally {
+      rmSync(scratch, { recursive: true, force: true });
+    }
+  }
+
+  /** Code for one LLVM module; an object is scanned before anything else sees it. */
+  async generate(input: Uint8Array, options: CompileOptions, { from, to, bytes, effort }: PartitionPlan, own = { lower: 0, bitcode: 0 }): Promise<Uint8Array> {
+    return await this.schedule.run(JOB_BYTES + bytes * JOB_BYTES_PER_BYTE, async () => {
+      const { output, cpu, trace } = await compile(input, options);
+      const scan = options.emit === 'obj' ? (await scanObject(output, options)).milliseconds : 0;
+      this.times.lower += own.lower + own.bitcode;
+      this.times.codegen += cpu.read + cpu.passes + cpu.emit;
+      this.times.scan += scan;
+      this.profiles.push({ from, functions: to - from, bytes, outputBytes: output.length, effort, cpu: { ...own, ...cpu, scan } });
+      if (trace !== undefined) this.traces.add(trace, new Set(this.plan.symbols.slice(this.plan.module.importedFuncs + from, this.plan.module.importedFuncs + to)));
       return output;
     });
-    return await Promise.all(jobs);
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
   }
-}
 
-/** Code for one LLVM module; an object is scanned before anything else sees it. */
-async function generate(input: Uint8Array, options: CompileOptions, times: Record<string, number>): Promise<Uint8Array> {
-  const { output, milliseconds } = await compile(input, options);
-  times.codegen += milliseconds;
-  if (options.emit === 'obj') times.scan += (await scanObject(output, options)).milliseconds;
-  return output;
+  profile(): CompileProfile {
+    return { partitions: this.profiles, ...this.traces.slowest(), peakBytes: process.resourceUsage().maxRSS * 1024 };
+  }
 }
 
 /** Compiles a valid module. Throws CompileError. */
 export async function compileModule(bytes: Uint8Array, options: ResolvedOptions, report: Report): Promise<CompiledModule> {
-  const times: Record<string, number> = { parse: 0, lower: 0, codegen: 0, scan: 0 };
   const start = performance.now();
   const plan = planModule(parseModule(bytes, { name: options.name, features: resolveFeatures(options.features) }), options);
-  times.parse = performance.now() - start;
+  const parse = performance.now() - start;
   const triple = options.target;
   const cpu = resolveCpu(options.cpu, triple);
   const emit = options.emit === 'artifact' ? 'obj' : options.emit;
-  const compileOptions: CompileOptions = { triple, cpu: cpu.cpu, features: cpu.features, prelude: preludeText(archName(triple)), optLevel: options.optLevel, emit };
+  const compileOptions: CompileOptions = {
+    triple, cpu: cpu.cpu, features: cpu.features, prelude: preludeText(archName(triple)), optLevel: options.optLevel, emit, profile: options.profile,
+  };
   const manifest = writeManifest(plan, { triple, cpu: cpu.cpu, features: cpu.required, llvm: version() });
   const descriptor = emitDescriptor(plan, { arch: archName(triple), os: 'linux', requiredFeatures: cpu.required, manifest });
-  const outputs = await compilePartitions(plan, compileOptions, report, times);
-  outputs.push(await generate(Buffer.from(descriptor), { ...compileOptions, prelude: '' }, times));
-  return { outputs, partitions: plan.partitions.length, milliseconds: times };
+  const job = new Job(plan, compileOptions, report);
+  const outputs = await job.compilePartitions();
+  outputs.push(await job.generate(Buffer.from(descriptor), { ...compileOptions, prelude: '' }, { from: 0, to: 0, bytes: 0, effort: 'full' }));
+  return { outputs, partitions: plan.partitions.length, milliseconds: { ...job.times, parse }, ...(options.profile ? { profile: job.profile() } : {}) };
 }

@@ -44,6 +44,7 @@ async function buildWith(child: CompileProcess, bytes: Uint8Array, given: BuildO
     stats: {
       functions: module.bodies.length, inputBytes: bytes.length, outputBytes: artifact.length, partitions: compiled.partitions,
       milliseconds: clock.total(), stages: { ...clock.laps, ...Object.fromEntries(Object.entries(compiled.milliseconds).map(([name, ms]) => [`${name} (cpu)`, ms])) },
+      ...(compiled.profile ? { profile: compiled.profile } : {}),
     },
   };
 }

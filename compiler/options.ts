@@ -1,8 +1,10 @@
 /** The options of `build`, their defaults, and their checking: the one types file that is the compiler's API reference. */
+import { availableParallelism, totalmem } from 'node:os';
 import type { FuelModeName } from '../runtime-c/abi.js';
 import { CompileError, type Diagnostic } from './diagnostics.js';
 import { DEFAULT_TRIPLE, TARGETS } from './llvm/target.js';
 import type { CostTable } from './metering/cost.js';
+import type { CompileProfile } from './profile.js';
 
 export type OptLevel = 0 | 1 | 2 | 3;
 /** What `build` returns: a linked artifact, or one of the intermediate forms of the pipeline. */
@@ -13,7 +15,7 @@ export type CpuLevel = 'v2' | 'v3' | 'v4' | 'native';
 export interface BuildOptions {
   /** Name of the input, for messages and the manifest. Default `module.wasm`. */
   readonly name?: string;
-  /** Optimisation level, as clang's. Default 2. */
+  /** Optimisation level, as clang's, but that 1 is a short pipeline for code that has been optimised before: half of 2's compile time. Default 2. */
   readonly optLevel?: OptLevel;
   /** How the code is metered. Default `outband`. */
   readonly fuel?: FuelModeName;
@@ -31,6 +33,12 @@ export interface BuildOptions {
   readonly features?: { readonly enable?: readonly string[]; readonly disable?: readonly string[] };
   /** What to return. Default `artifact`. */
   readonly emit?: EmitKind;
+  /** Partitions compiled at a time, 1 or more. Default: the number of cores. The result does not depend on it. */
+  readonly jobs?: number;
+  /** Bytes that partitions compiled at a time may be expected to take together; one is always compiled. Default: half of the machine's memory. */
+  readonly memoryBudget?: number;
+  /** Whether to say where the time went, in `stats.profile`. Default false. */
+  readonly profile?: boolean;
   /** Called as work is done: stage, units done, units in all. */
   readonly onProgress?: (progress: Progress) => void;
 }
@@ -48,6 +56,8 @@ export interface BuildStats {
   /** Milliseconds of wall time, in all and by stage. */
   readonly milliseconds: number;
   readonly stages: Readonly<Record<string, number>>;
+  /** With the option `profile`: CPU time by partition and stage, the slowest passes and functions. */
+  readonly profile?: CompileProfile;
 }
 
 export interface BuildResult {
@@ -66,12 +76,13 @@ const ALLOWED: { readonly [K in keyof BuildOptions]?: readonly unknown[] } = {
   optLevel: [0, 1, 2, 3],
   fuel: ['outband', 'sync', 'none'],
   debug: [true, false],
+  profile: [true, false],
   nan: ['native', 'canonical'],
   target: TARGETS.map((row) => row.triple),
   cpu: ['v2', 'v3', 'v4', 'native'],
   emit: ['artifact', 'obj', 'asm', 'ir', 'bc'],
 };
-const NAMES: readonly (keyof BuildOptions)[] = ['name', 'optLevel', 'fuel', 'costTable', 'debug', 'nan', 'target', 'cpu', 'features', 'emit', 'onProgress'];
+const NAMES: readonly (keyof BuildOptions)[] = ['name', 'optLevel', 'fuel', 'costTable', 'debug', 'nan', 'target', 'cpu', 'features', 'emit', 'jobs', 'memoryBudget', 'profile', 'onProgress'];
 
 /**
  * Fills in defaults.
@@ -89,12 +100,17 @@ export function resolveOptions(options: BuildOptions = {}): ResolvedOptions {
       throw new CompileError({ kind: 'usage', message: `${key} cannot be ${JSON.stringify(value)}`, note: `it is one of ${allowed.join(', ')}` });
     }
   }
+  for (const key of ['jobs', 'memoryBudget'] as const) {
+    const value = options[key];
+    if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1)) throw new CompileError({ kind: 'usage', message: `${key} must be a whole number of at least 1, not ${value}` });
+  }
   const { target = DEFAULT_TRIPLE, cpu } = options;
   if (cpu !== undefined && !target.startsWith('x86_64')) {
     throw new CompileError({ kind: 'usage', message: `cpu cannot be ${JSON.stringify(cpu)} for ${target}`, note: 'the CPU levels are those of x86-64' });
   }
   return {
     name: 'module.wasm', optLevel: 2, fuel: 'outband', debug: false, nan: 'native', target: DEFAULT_TRIPLE, cpu: 'v3', emit: 'artifact',
+    jobs: availableParallelism(), memoryBudget: Math.floor(totalmem() / 2), profile: false,
     ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
   } as ResolvedOptions;
 }

@@ -75,7 +75,7 @@ function emitFunction(partition: Partition, index: number): void {
 /** Lowers one partition of a module; the builder holds the result. */
 export function emitPartition(plan: ModulePlan, number: number): ModuleBuilder {
   const { module } = plan;
-  const [from, to] = plan.partitions[number];
+  const { from, to } = plan.partitions[number];
   const b = new ModuleBuilder(`${plan.options.name}.${number}`);
   if (plan.options.debug) b.enableDebugInfo(plan.options.name, plan.options.optLevel > 0);
   if (plan.tailCalls) b.useTailCalls();

@@ -6,7 +6,8 @@ import { defaultCostTable } from '../metering/cost.js';
 import { type FeatureSet, resolveFeatures } from '../wasm/features.js';
 import { opcodeByName } from '../wasm/opcodes.js';
 import { Reader, readOperator } from '../wasm/reader.js';
-import type { WasmModule } from '../wasm/module.js';
+import type { FuncBody, Operator, WasmModule } from '../wasm/module.js';
+import { type Effort, effortOfBody } from './effort.js';
 import { assignSymbols } from './symbols.js';
 
 export interface ModulePlan {
@@ -22,9 +23,12 @@ export interface ModulePlan {
   readonly symbols: readonly string[];
   /** Funcref slot of each function that can be referenced: the imported ones, then those defined ones that escape, in index order. */
   readonly slots: ReadonlyMap<number, number>;
-  /** Ranges of function bodies, [from, to), each compiled as one LLVM module. */
-  readonly partitions: readonly (readonly [number, number])[];
+  /** What each LLVM module gets. */
+  readonly partitions: readonly PartitionPlan[];
 }
+
+/** Function bodies from `from` up to and without `to`, compiled as one LLVM module, and how hard. */
+export interface PartitionPlan { readonly from: number; readonly to: number; /** Of code. */ readonly bytes: number; readonly effort: Effort }
 
 /**
  * Bytes of code in a partition, about. Partitions compile in parallel and do not inline into each other; the size is fixed, not derived from the machine's
@@ -32,21 +36,30 @@ export interface ModulePlan {
  */
 const PARTITION_BYTES = 48 * 1024;
 
-function planPartitions(module: WasmModule): [number, number][] {
+function* readOperators(module: WasmModule, body: FuncBody, features: FeatureSet): Generator<Operator> {
+  const reader = new Reader(module.bytes, body.codeStart, body.codeEnd);
+  while (reader.pos < body.codeEnd) yield readOperator(reader, features);
+}
+
+/** Cuts the functions into partitions. A function that does not get the full effort has one of its own. */
+function planPartitions(module: WasmModule, features: FeatureSet): PartitionPlan[] {
   const total = module.bodies.reduce((sum, body) => sum + (body.codeEnd - body.codeStart), 0);
   const target = total / Math.max(1, Math.round(total / PARTITION_BYTES));
-  const partitions: [number, number][] = [];
+  const partitions: PartitionPlan[] = [];
   let from = 0;
   let bytes = 0;
+  const close = (to: number, effort: Effort): void => {
+    if (to > from) partitions.push({ from, to, bytes, effort });
+    from = to;
+    bytes = 0;
+  };
   module.bodies.forEach((body, i) => {
+    const effort = effortOfBody(body, () => readOperators(module, body, features));
+    if (effort !== 'full') close(i, 'full');
     bytes += body.codeEnd - body.codeStart;
-    if (bytes >= target && i + 1 < module.bodies.length) {
-      partitions.push([from, i + 1]);
-      from = i + 1;
-      bytes = 0;
-    }
+    if (effort !== 'full' || bytes >= target) close(i + 1, effort);
   });
-  if (from < module.bodies.length) partitions.push([from, module.bodies.length]);
+  close(module.bodies.length, 'full');
   return partitions;
 }
 
@@ -66,8 +79,7 @@ function usesTailCalls(module: WasmModule, features: FeatureSet): boolean {
   return module.bodies.some((body) => {
     const bytes = module.bytes.subarray(body.codeStart, body.codeEnd);
     if (!codes.some((code) => bytes.includes(code))) return false;
-    const reader = new Reader(module.bytes, body.codeStart, body.codeEnd);
-    while (reader.pos < body.codeEnd) if (codes.includes(readOperator(reader, features).op.code)) return true;
+    for (const { op } of readOperators(module, body, features)) if (codes.includes(op.code)) return true;
     return false;
   });
 }
@@ -84,6 +96,6 @@ export function planModule(module: WasmModule, options: ResolvedOptions): Module
     layout: layoutVmctx({ memories: module.memories.length, tables: module.tables.length, globals: module.globals.length, importedFuncs: module.importedFuncs }),
     symbols: assignSymbols(module),
     slots: planSlots(module),
-    partitions: planPartitions(module),
+    partitions: planPartitions(module, features),
   };
 }

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { Arch, DESCRIPTOR_SYMBOL } from '../../runtime-c/abi.js';
 import { CompileError } from '../diagnostics.js';
+import type { Effort } from '../emit/effort.js';
 import type { CpuLevel, OptLevel } from '../options.js';
 import { DEFAULT_TRIPLE, type ResolvedCpu, findTarget, resolveCpuFrom } from './target.js';
 
@@ -17,10 +18,16 @@ export interface CompileOptions extends MachineOptions {
   readonly passes?: string;
   /** An ELF object, assembly, IR after the passes, or bitcode after the passes. */
   readonly emit: 'obj' | 'asm' | 'ir' | 'bc';
+  /** Whether to return a trace. */
+  readonly profile?: boolean;
+  /** How much of the level's work the module gets. Default `full`. */
+  readonly effort?: Effort;
 }
 
-/** `milliseconds`: time in LLVM, of the thread that did the work. */
-export interface CompileOutput { readonly output: Buffer; readonly milliseconds: number }
+/** Milliseconds of CPU time in the steps of a job: parsing, linking the prelude and verifying; passes; generating code. */
+export interface JobTimes { readonly read: number; readonly passes: number; readonly emit: number }
+/** `milliseconds`: wall time in LLVM. `trace`: with `profile`, where it went, in Chrome's trace format. */
+export interface CompileOutput { readonly output: Buffer; readonly milliseconds: number; readonly cpu: JobTimes; readonly trace?: string }
 
 /** An instruction that mentions the fuel register, with its place and how often the function has it; `text` is empty for bytes that are no instruction. */
 export interface Mention { readonly symbol: string; readonly offset: number; readonly text: string; readonly count: number }

@@ -9,6 +9,7 @@
 #include <llvm-c/Core.h>
 #include <llvm-c/TargetMachine.h>
 #include <node_api.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,8 +80,27 @@ static bool want_target(napi_env env, napi_value options, codegen_target *target
          want_string(env, options, "features", &target->features);
 }
 
+/* The index of an option's value among the names allowed, or -1 after throwing. */
+static int want_choice(napi_env env, napi_value options, const char *key, const char *const names[], int count) {
+  char *text = NULL;
+  if (!want_string(env, options, key, &text)) return -1;
+  int i = 0;
+  while (i < count && strcmp(text, names[i]) != 0) i++;
+  free(text);
+  if (i < count) return i;
+  char *message = codegen_format("%s has a value that is not known", key);
+  napi_throw_range_error(env, NULL, message);
+  free(message);
+  return -1;
+}
+
+static bool read_flag(napi_env env, napi_value value) {
+  bool flag = false;
+  return value && napi_get_value_bool(env, value, &flag) == napi_ok && flag;
+}
+
 static bool read_compile(napi_env env, napi_value input, napi_value options, compile_job *job) {
-  static const char *const kinds[] = {"obj", "asm", "ir", "bc"};
+  static const char *const kinds[] = {"obj", "asm", "ir", "bc"}, *const efforts[] = {"full", "lean", "plain"};
   napi_value prelude = get(env, options, "prelude");
   if (!want_bytes(env, input, "input", &job->input) || (prelude && !want_bytes(env, prelude, "prelude", &job->prelude))) return false;
   if (!want_target(env, options, &job->target) || !want_string(env, options, "exported", &job->exported)) return false;
@@ -90,15 +110,13 @@ static bool read_compile(napi_env env, napi_value input, napi_value options, com
     napi_throw_range_error(env, NULL, "optLevel must be 0, 1, 2 or 3");
     return false;
   }
-  char *kind = NULL;
-  if (!want_string(env, options, "emit", &kind)) return false;
-  size_t i = 0;
-  while (i < sizeof kinds / sizeof *kinds && strcmp(kind, kinds[i]) != 0) i++;
-  free(kind);
-  job->emit = (codegen_emit)i;
-  if (i < sizeof kinds / sizeof *kinds) return true;
-  napi_throw_range_error(env, NULL, "emit must be obj, asm, ir or bc");
-  return false;
+  int effort = get(env, options, "effort") ? want_choice(env, options, "effort", efforts, 3) : CODEGEN_FULL;
+  int emit = effort < 0 ? -1 : want_choice(env, options, "emit", kinds, 4);
+  if (emit < 0) return false;
+  job->effort = (codegen_effort)effort;
+  job->emit = (codegen_emit)emit;
+  job->profile = read_flag(env, get(env, options, "profile"));
+  return true;
 }
 
 static bool read_scan(napi_env env, napi_value object, napi_value options, scan_job *job) {
@@ -122,6 +140,7 @@ static void free_task(task *t) {
     free(t->compile.input.data);
     free(t->compile.prelude.data);
     free(t->compile.output.data);
+    free(t->compile.trace.data);
     free(t->compile.exported);
     free(t->compile.passes);
     free(t->compile.error);
@@ -130,8 +149,7 @@ static void free_task(task *t) {
   free(t);
 }
 
-static void execute(napi_env env, void *data) {
-  (void)env;
+static void *work(void *data) {
   task *t = data;
   struct timespec begin, end;
   clock_gettime(CLOCK_MONOTONIC, &begin);
@@ -139,6 +157,25 @@ static void execute(napi_env env, void *data) {
   else codegen_compile(&t->compile);
   clock_gettime(CLOCK_MONOTONIC, &end);
   t->milliseconds = (double)(end.tv_sec - begin.tv_sec) * 1e3 + (double)(end.tv_nsec - begin.tv_nsec) / 1e6;
+  return NULL;
+}
+
+/* Some of LLVM's analyses recurse as deep as a function is long: scalar evolution by a dozen frames for each of a sequence of loops, which overflows 8 MiB at some 1,500. Only
+ * what is touched of a stack costs memory. */
+#define STACK_BYTES (UINT64_C(1) << 29)
+
+/* Runs the task on a thread with a large stack, and waits for it: the pool's thread is the place in the queue. */
+static void execute(napi_env env, void *data) {
+  (void)env;
+  pthread_attr_t attributes;
+  pthread_t thread;
+  bool started = false;
+  if (pthread_attr_init(&attributes) == 0) {
+    started = pthread_attr_setstacksize(&attributes, STACK_BYTES) == 0 && pthread_create(&thread, &attributes, work, data) == 0;
+    pthread_attr_destroy(&attributes);
+  }
+  if (started) pthread_join(thread, NULL);
+  else work(data); /* address space is limited: most modules need no more than the usual stack */
 }
 
 static void set_number(napi_env env, napi_value object, const char *key, double number) {
@@ -154,11 +191,16 @@ static void set_string(napi_env env, napi_value object, const char *key, const c
 }
 
 static napi_value make_compile_result(napi_env env, const task *t) {
-  napi_value result, output;
+  napi_value result, output, cpu;
   if (napi_create_buffer_copy(env, t->compile.output.size, t->compile.output.data, NULL, &output) != napi_ok) return NULL;
   napi_create_object(env, &result);
   napi_set_named_property(env, result, "output", output);
   set_number(env, result, "milliseconds", t->milliseconds);
+  static const char *const steps[CODEGEN_STEPS] = {"read", "passes", "emit"};
+  napi_create_object(env, &cpu);
+  for (int i = 0; i < CODEGEN_STEPS; i++) set_number(env, cpu, steps[i], t->compile.cpu[i]);
+  napi_set_named_property(env, result, "cpu", cpu);
+  if (t->compile.trace.data) set_string(env, result, "trace", t->compile.trace.data);
   return result;
 }
 

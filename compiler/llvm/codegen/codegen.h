@@ -12,6 +12,10 @@
 #include <llvm-c/Types.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Bytes with a NUL after them (not counted), owned by whoever holds the struct. */
 typedef struct codegen_bytes {
   char *data;
@@ -19,6 +23,13 @@ typedef struct codegen_bytes {
 } codegen_bytes;
 
 typedef enum codegen_emit { CODEGEN_OBJ, CODEGEN_ASM, CODEGEN_IR, CODEGEN_BC } codegen_emit;
+
+/* How much work a module is worth: see effort.ts, which decides. FULL is the level's own pipeline; LEAN a short one whose passes are linear; PLAIN neither
+ * optimises nor allocates registers beyond a block, whatever the level. */
+typedef enum codegen_effort { CODEGEN_FULL, CODEGEN_LEAN, CODEGEN_PLAIN } codegen_effort;
+
+/* The steps of a compile job: parse, link and verify; passes; code. */
+enum { CODEGEN_READ, CODEGEN_PASSES, CODEGEN_EMIT, CODEGEN_STEPS };
 
 /* What to generate code for; strings as LLVM spells them, features as "+a,-b". */
 typedef struct codegen_target {
@@ -32,8 +43,12 @@ typedef struct compile_job {
   char *exported; /* the one symbol that keeps default visibility */
   char *passes;   /* a pipeline as for opt -passes, or NULL for default<On> */
   int level;      /* 0..3 */
+  codegen_effort effort;
+  bool profile; /* whether to write `trace` */
   codegen_emit emit;
   codegen_bytes output; /* set on success */
+  double cpu[CODEGEN_STEPS]; /* milliseconds of CPU time in each step */
+  codegen_bytes trace;  /* where the time went: see profile.h */
   char *error;          /* set on failure */
 } compile_job;
 
@@ -68,5 +83,9 @@ char *codegen_format(const char *format, ...) __attribute__((format(printf, 1, 2
 /* malloc that ends the process, with a message, when memory is gone (as LLVM itself does). */
 void *codegen_allocate(size_t size);
 void codegen_target_free(codegen_target *target);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

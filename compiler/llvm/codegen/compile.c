@@ -1,6 +1,7 @@
 /* compile.c - one module: parse, link the prelude into it, set attributes, verify, optimise, emit. */
 #include "codegen.h"
 #include "optimise.h"
+#include "profile.h"
 
 #include <llvm-c/BitReader.h>
 #include <llvm-c/BitWriter.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Records the first failure only: what follows it is mostly its consequence. */
 static void fail(compile_job *job, const char *what, const char *detail) {
@@ -56,7 +58,7 @@ static LLVMTargetMachineRef make_machine(compile_job *job) {
   LLVMTargetMachineOptionsRef options = LLVMCreateTargetMachineOptions();
   LLVMTargetMachineOptionsSetCPU(options, job->target.cpu);
   LLVMTargetMachineOptionsSetFeatures(options, job->target.features);
-  LLVMTargetMachineOptionsSetCodeGenOptLevel(options, levels[job->level]);
+  LLVMTargetMachineOptionsSetCodeGenOptLevel(options, levels[job->effort == CODEGEN_PLAIN ? 0 : job->level]);
   LLVMTargetMachineOptionsSetRelocMode(options, LLVMRelocPIC);
   LLVMTargetMachineOptionsSetCodeModel(options, LLVMCodeModelSmall);
   LLVMTargetMachineRef machine = LLVMCreateTargetMachineWithOptions(target, job->target.triple, options);
@@ -145,7 +147,7 @@ static bool verify(compile_job *job, LLVMModuleRef module) {
 /* A pipeline given in words runs as it is; otherwise the level's, with the metering passes. */
 static bool optimise(compile_job *job, LLVMModuleRef module, LLVMTargetMachineRef machine) {
   if (!job->passes) {
-    codegen_optimise(module, machine, job->level);
+    codegen_optimise(module, machine, job->level, job->effort);
     return !job->error;
   }
   LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
@@ -193,17 +195,40 @@ static void emit(compile_job *job, LLVMModuleRef module, LLVMTargetMachineRef ma
   }
 }
 
+/* CPU time of this thread, in milliseconds. */
+static double cpu_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+/* Ends a step of the job; *since is when it began, and is set to now. */
+static void lap(compile_job *job, int step, double *since) {
+  double now = cpu_now();
+  job->cpu[step] = now - *since;
+  *since = now;
+}
+
+static bool prepare(compile_job *job, LLVMContextRef context, LLVMModuleRef module, LLVMTargetMachineRef machine) {
+  set_target(module, machine, job->target.triple);
+  if (!link_prelude(job, context, module, machine)) return false;
+  set_attributes(job, context, module);
+  hide_symbols(module, job->exported);
+  codegen_tail_calls(module);
+  set_flags(context, module);
+  return verify(job, module);
+}
+
 static void compile_with(compile_job *job, LLVMContextRef context, LLVMTargetMachineRef machine) {
+  double since = cpu_now();
   LLVMModuleRef module = parse(job, context, &job->input, "module");
   if (!module) return;
-  set_target(module, machine, job->target.triple);
-  if (link_prelude(job, context, module, machine)) {
-    set_attributes(job, context, module);
-    hide_symbols(module, job->exported);
-    codegen_tail_calls(module);
-    set_flags(context, module);
-    if (verify(job, module) && optimise(job, module, machine)) emit(job, module, machine);
-  }
+  bool ok = prepare(job, context, module, machine);
+  lap(job, CODEGEN_READ, &since);
+  ok = ok && optimise(job, module, machine);
+  lap(job, CODEGEN_PASSES, &since);
+  if (ok) emit(job, module, machine);
+  lap(job, CODEGEN_EMIT, &since);
   LLVMDisposeModule(module);
 }
 
@@ -213,7 +238,9 @@ void codegen_compile(compile_job *job) {
   if (!machine) return;
   LLVMContextRef context = LLVMContextCreate();
   LLVMContextSetDiagnosticHandler(context, on_diagnostic, job);
+  if (job->profile) codegen_profile_begin();
   compile_with(job, context, machine);
+  if (job->profile) codegen_profile_end(&job->trace);
   LLVMContextDispose(context);
   LLVMDisposeTargetMachine(machine);
 }

@@ -8,7 +8,9 @@
 #include "llvm/IR/InlineAsm.h"
 #include "llvm/IR/Module.h"
 #include "llvm/Passes/PassBuilder.h"
+#include "llvm/Passes/StandardInstrumentations.h"
 #include "llvm/Support/CBindingWrapping.h"
+#include "llvm/Support/TimeProfiler.h"
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/Transforms/Scalar/EarlyCSE.h"
 #include "llvm/Transforms/Scalar/LICM.h"
@@ -62,13 +64,54 @@ static void addMetering(FunctionPassManager &passes, OptimizationLevel level) {
   passes.addPass(createFunctionToLoopPassAdaptor(LICMPass(LICMOptions()), true));
 }
 
-void codegen_optimise(LLVMModuleRef moduleRef, LLVMTargetMachineRef machineRef, int level) {
-  static const OptimizationLevel levels[] = {OptimizationLevel::O0, OptimizationLevel::O1, OptimizationLevel::O2, OptimizationLevel::O3};
+/*
+ * The short pipeline: -O1. Wasm has been through an optimiser already, so what remains to be done is what the lowering itself leaves: helpers to inline, locals to make values, addresses to
+ * share and to lift out of loops. Left out is what gained little on programs from npm, above all inlining between wasm functions, and what follows from it.
+ */
+static const char LEAN[] =
+    "always-inline,function<eager-inv>(sroa<modify-cfg>,early-cse<memssa>,simplifycfg,instcombine<max-iterations=1;no-verify-fixpoint>,"
+    "loop-mssa(loop-rotate<no-header-duplication>,licm<no-allowspeculation>),simplifycfg,loop(indvars),early-cse<memssa>)";
+static const char LEAN_FINISH[] = "function<eager-inv>(loop-vectorize,instcombine<max-iterations=1;no-verify-fixpoint>,simplifycfg)";
+/* For large functions: without the vectoriser, and without instcombine, whose time grows with the square of the number of branches. */
+static const char LARGE[] = "always-inline,function<eager-inv>(sroa<modify-cfg>,early-cse<memssa>,simplifycfg,instsimplify,loop-mssa(licm<no-allowspeculation>))";
+/* For functions of any size: helpers inlined, locals made values. */
+static const char PLAIN[] = "always-inline,function(sroa,early-cse)";
+
+static void addText(PassBuilder &builder, ModulePassManager &passes, StringRef text) { cantFail(builder.parsePassPipeline(passes, text)); }
+
+static ModulePassManager leanPipeline(PassBuilder &builder, codegen_effort effort) {
+  ModulePassManager passes;
+  addText(builder, passes, effort == CODEGEN_FULL ? LEAN : LARGE);
+  if (effort == CODEGEN_FULL) {
+    FunctionPassManager own;
+    addMetering(own, OptimizationLevel::O2);
+    passes.addPass(createModuleToFunctionPassAdaptor(std::move(own), true));
+    addText(builder, passes, LEAN_FINISH);
+  }
+  passes.addPass(createModuleToFunctionPassAdaptor(MergeChargesPass()));
+  return passes;
+}
+
+static ModulePassManager pipeline(PassBuilder &builder, int level, codegen_effort effort) {
+  if (level == 0) return builder.buildO0DefaultPipeline(OptimizationLevel::O0);
+  if (effort == CODEGEN_PLAIN) {
+    ModulePassManager passes;
+    addText(builder, passes, PLAIN);
+    return passes;
+  }
+  if (level == 1 || effort == CODEGEN_LEAN) return leanPipeline(builder, effort);
+  return builder.buildPerModuleDefaultPipeline(level == 2 ? OptimizationLevel::O2 : OptimizationLevel::O3);
+}
+
+void codegen_optimise(LLVMModuleRef moduleRef, LLVMTargetMachineRef machineRef, int level, codegen_effort effort) {
   Module &module = *unwrap(moduleRef);
   auto *machine = reinterpret_cast<TargetMachine *>(machineRef);
   PipelineTuningOptions tuning;
   tuning.LoopVectorization = tuning.SLPVectorization = level >= 2; /* as clang; LLVM's own default for SLP is off */
-  PassBuilder builder(machine, tuning);
+  PassInstrumentationCallbacks callbacks;
+  TimeProfilingPassesHandler profiler;
+  if (timeTraceProfilerEnabled()) profiler.registerCallbacks(callbacks);
+  PassBuilder builder(machine, tuning, std::nullopt, &callbacks);
   LoopAnalysisManager loops;
   FunctionAnalysisManager functions;
   CGSCCAnalysisManager callGraph;
@@ -82,6 +125,6 @@ void codegen_optimise(LLVMModuleRef moduleRef, LLVMTargetMachineRef machineRef, 
   builder.registerOptimizerLastEPCallback([](ModulePassManager &passes, OptimizationLevel reached, ThinOrFullLTOPhase) {
     if (reached != OptimizationLevel::O0) passes.addPass(createModuleToFunctionPassAdaptor(MergeChargesPass()));
   });
-  ModulePassManager passes = level == 0 ? builder.buildO0DefaultPipeline(levels[0]) : builder.buildPerModuleDefaultPipeline(levels[level]);
+  ModulePassManager passes = pipeline(builder, level, effort);
   passes.run(module, modules);
 }

@@ -2,6 +2,8 @@
 #ifndef WAOT_OPTIMISE_H
 #define WAOT_OPTIMISE_H
 
+#include "codegen.h"
+
 #include <llvm-c/TargetMachine.h>
 #include <llvm-c/Types.h>
 
@@ -9,8 +11,8 @@
 extern "C" {
 #endif
 
-/* Runs the default pipeline of a level, 0 to 3, with the metering passes from level 2 on. The module must be verified. */
-void codegen_optimise(LLVMModuleRef module, LLVMTargetMachineRef machine, int level);
+/* Runs the pipeline of a level, 0 to 3, or what the effort allows of it. The module must be verified. */
+void codegen_optimise(LLVMModuleRef module, LLVMTargetMachineRef machine, int level, codegen_effort effort);
 
 #ifdef __cplusplus
 }
