@@ -33,7 +33,7 @@ const SEGMENT_SIZE = 72;
 const SECTION_SIZE = 80;
 const SYMBOL_SIZE = 16;
 const Command = { symtab: 0x2, segment: 0x19, codeSignature: 0x1d } as const;
-const MACHINES: Readonly<Record<number, keyof typeof Arch>> = { 0x1000007: 'x86_64', 0x100000c: 'aarch64' };
+const MACHINES: Readonly<Record<number, keyof typeof Arch>> = { 16777223: 'x86_64', 16777228: 'aarch64' };
 /** Load commands that a linker of artifacts writes, with room. */
 const MAX_COMMANDS = 64;
 

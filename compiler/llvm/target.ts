@@ -1,5 +1,5 @@
 /** The machines that wasm-aot compiles for: one row each, and everything that differs between them. */
-import { Arch, CpuFeature, Os } from '../../runtime-c/abi.js';
+import { Arch, CpuFeature, type Os } from '../../runtime-c/abi.js';
 import { CompileError } from '../diagnostics.js';
 import type { CpuLevel } from '../options.js';
 

@@ -63,7 +63,7 @@ function artifact(target: string): Promise<Buffer> {
 /** The segments and their sections, as llvm-objdump prints them. */
 function layout(path: string): { segments: { name: string; protection: string; flags: string }[]; sections: string[]; commands: string[]; headers: string } {
   const headers = tool('llvm-objdump', '--macho', '--private-headers', path);
-  const segments = [...headers.matchAll(/segname (\S+)\n +vmaddr[^]*?maxprot (\S+)\n initprot (\S+)\n +nsects \d+\n +flags (.*)/g)].map(([, name, , protection, flags]) => ({ name, protection, flags }));
+  const segments = [...headers.matchAll(/segname (\S+)\n +vmaddr[\s\S]*?maxprot (\S+)\n initprot (\S+)\n +nsects \d+\n +flags (.*)/g)].map(([, name, , protection, flags]) => ({ name, protection, flags }));
   return {
     segments, headers,
     sections: [...headers.matchAll(/sectname (\S+)\n +segname (\S+)/g)].map(([, section, segment]) => `${segment},${section}`),
@@ -89,7 +89,7 @@ function checkLibrary(path: string): void {
 /** By function: the operations of its DWARF frame description. The library's addresses are its symbols' values. */
 function frames(path: string): Map<number, string> {
   const dump = tool('llvm-dwarfdump', '--eh-frame', path);
-  return new Map([...dump.matchAll(/FDE cie=\S+ pc=([\da-f]+)\.\.\.[^]*?\n\n/g)].map(([entry, pc]) => [Number.parseInt(pc, 16), [...entry.matchAll(/^ +(DW_CFA_(?!nop)[^\n]*)/gm)].map((op) => op[1].replace(/ to 0x.*/, '')).join('; ')]));
+  return new Map([...dump.matchAll(/FDE cie=\S+ pc=([\da-f]+)\.\.\.[\s\S]*?\n\n/g)].map(([entry, pc]) => [Number.parseInt(pc, 16), [...entry.matchAll(/^ +(DW_CFA_(?!nop)[^\n]*)/gm)].map((op) => op[1].replace(/ to 0x.*/, '')).join('; ')]));
 }
 
 const symbols = (path: string): [string, number][] => [...tool('llvm-nm', path).matchAll(/^([\da-f]+) [tT] (.+)$/gm)].map(([, address, name]) => [name, Number.parseInt(address, 16)]);
