@@ -105,7 +105,7 @@ export async function compileModule(bytes: Uint8Array, options: ResolvedOptions,
     triple, cpu: cpu.cpu, features: cpu.features, prelude: preludeText(archName(triple)), optLevel: options.optLevel, emit, profile: options.profile,
   };
   const manifest = writeManifest(plan, { triple, cpu: cpu.cpu, features: cpu.required, llvm: version() });
-  const descriptor = emitDescriptor(plan, { arch: archName(triple), os: 'linux', requiredFeatures: cpu.required, manifest });
+  const descriptor = emitDescriptor(plan, { arch: archName(triple), os: findTarget(triple).os, requiredFeatures: cpu.required, manifest });
   const job = new Job(plan, compileOptions, report);
   const outputs = await job.compilePartitions();
   outputs.push(await job.generate(Buffer.from(descriptor), { ...compileOptions, prelude: '' }, { from: 0, to: 0, bytes: 0, effort: 'full' }));

@@ -86,6 +86,12 @@ export function exposeStart(bytes: Uint8Array, start: number, name: string): Uin
   return withSections(bytes, sections.filter((s) => s.id !== 8), new Map([[7, appended(bytes, sections.find((s) => s.id === 7), 7, entries)]]));
 }
 
+/** The module with other bodies, one for each that it has: locals and operators, without the size in front. */
+export function replaceBodies(bytes: Uint8Array, bodies: readonly Uint8Array[]): Uint8Array {
+  const contents = [...leb(bodies.length), ...bodies.flatMap((body) => [...leb(body.length), ...body])];
+  return withSections(bytes, readSections(bytes), new Map([[10, section(10, contents)]]));
+}
+
 /** The module with more exports, to look at its state from outside. */
 export function addExports(bytes: Uint8Array, exports: readonly { name: string; kind: keyof typeof KIND; index: number }[]): Uint8Array {
   const sections = readSections(bytes);

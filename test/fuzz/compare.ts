@@ -5,9 +5,10 @@ import type { BuildOptions } from '../../compiler/options.js';
 import type { WasmModule } from '../../compiler/wasm/module.js';
 import { parseModule } from '../../compiler/wasm/parse.js';
 import { addExports, exposeStart, injectMetering } from '../fuel/inject.js';
+import { findBoundaries } from './boundaries.js';
 import { OurMachine, type Setting, STATE, V8Machine } from './machine.js';
 import { Random } from './random.js';
-import { differenceOfEvents, type Event, type Session, sessionOfAll, sessionsOfOne, showCall, underLimit } from './session.js';
+import { type Call, callsOf, differenceOfEvents, type Event, type Session, sessionOfAll, showCall, underLimit } from './session.js';
 
 /** A level: options of `build` and their name. */
 export interface Level { readonly name: string; readonly options: BuildOptions }
@@ -79,8 +80,8 @@ export async function compareModule(given: Uint8Array, plan: Plan, compile: (byt
   const { bytes, module } = exposeState(given);
   const setting: Setting = { module, seed: plan.seed, reset: plan.style === 'each' };
   const counted = new WebAssembly.Module(injectMetering(bytes, undefined, Number(plan.fuel)) as BufferSource);
-  const sessions = plan.sessions ?? (plan.style === 'each' ? sessionsOfOne(module, plan.seed, 4) : [startFirst(sessionOfAll(module, plan.seed))]);
   const oracle = new V8Machine(setting, counted);
+  const sessions = plan.sessions ?? (plan.style === 'each' ? sessionsOfOne(module, plan, oracle) : [startFirst(sessionOfAll(module, plan.seed))]);
   const expected = sessions.map((session) => oracle.run(session, plan.fuel));
   let runs = 0;
   for (const level of plan.levels) {
@@ -98,6 +99,17 @@ export async function compareModule(given: Uint8Array, plan: Plan, compile: (byt
     }
   }
   return { runs };
+}
+
+/** Calls of each function by itself: some at random, and some where the ending just changes. */
+function sessionsOfOne(module: WasmModule, plan: Plan, oracle: V8Machine): Session[] {
+  const random = new Random(plan.seed);
+  const ending = (call: Call): string => {
+    const last = oracle.run([call], plan.fuel, false).at(-1) as Event;
+    if (last.consumed > plan.fuel) return 'fuel';
+    return /: trap/.test(last.text) ? 'trap' : 'result';
+  };
+  return callsOf(module, plan.seed, 3).flatMap((calls) => [...calls, ...findBoundaries(module, calls, ending, random)]).map((call) => [call]);
 }
 
 /** The call of what was the start function comes first. */

@@ -69,6 +69,7 @@ abstract class Machine {
   private running: Running | undefined;
   private initial: { readonly values: unknown[]; readonly table: unknown[][]; readonly sizes: readonly number[] } | undefined;
   private events: Event[] = [];
+  private looking = true;
   private looks = 0;
 
   constructor(protected readonly setting: Setting) {}
@@ -80,10 +81,11 @@ abstract class Machine {
   protected abstract makeGlobal(type: ValType, mutable: boolean, value: unknown): unknown;
   protected abstract makeTable(element: 'funcref' | 'externref', limits: { initial: number; maximum?: number }): unknown;
 
-  /** Runs a session from a state that is the same for every engine. `limit` of fuel. */
-  run(session: Session, limit: bigint): Event[] {
+  /** Runs a session from a state that is the same for every engine. `limit` of fuel; `look`: whether the events have the state that goes with them. */
+  run(session: Session, limit: bigint, look = true): Event[] {
     this.events = [];
-    this.looks = 0;
+    this.looking = look;
+    this.looks = LOOKS;
     if (!this.begin(limit)) return this.events;
     for (const call of session) if (!this.call(call)) break;
     return this.events;
@@ -116,7 +118,7 @@ abstract class Machine {
       this.events.push({ text: OUT_OF_FUEL, consumed: this.consumed() });
       return false;
     }
-    this.event(`${showCall(call)}: ${ended}`, true);
+    this.event(`${showCall(call)}: ${ended}`, this.looking);
     return ended !== STACK;
   }
 
@@ -126,7 +128,7 @@ abstract class Machine {
   }
 
   private hostCall(text: string): void {
-    this.event(text, this.running !== undefined && this.looks++ < LOOKS);
+    this.event(text, this.looking && this.running !== undefined && this.looks-- > 0);
   }
 
   private exported<T>(prefix: string): T[] {

@@ -61,7 +61,7 @@ const callable = (module: WasmModule, index: number): boolean => {
 };
 
 /** The functions that can be called, and for each the arguments of a number of calls. */
-function callsOf(module: WasmModule, seed: number, count: number): Call[][] {
+export function callsOf(module: WasmModule, seed: number, count: number): Call[][] {
   const end = (module.memories[0]?.limits.min ?? 1) * 65536;
   return module.exports.filter((e) => e.kind === 'func' && callable(module, e.index)).map(({ name, index }) => {
     const random = new Random(seed ^ (index * 0x9e3779b1));
@@ -72,9 +72,6 @@ function callsOf(module: WasmModule, seed: number, count: number): Call[][] {
 
 /** One session that calls each exported function once, in the order of the exports; of the state that a call leaves, the next is a function. */
 export const sessionOfAll = (module: WasmModule, seed: number): Session => callsOf(module, seed, 1).flat();
-
-/** Sessions of one call each: `count` for every exported function. */
-export const sessionsOfOne = (module: WasmModule, seed: number, count: number): Session[] => callsOf(module, seed, count).flat().map((call) => [call]);
 
 /** A value as text that is equal for equal values: -0 is told from 0, functions are alike. */
 export function show(value: unknown): string {
