@@ -9,8 +9,9 @@ import type { CompileProfile } from './profile.js';
 export type OptLevel = 0 | 1 | 2 | 3;
 /** What `build` returns: a linked artifact, or one of the intermediate forms of the pipeline. */
 export type EmitKind = 'artifact' | 'obj' | 'asm' | 'ir' | 'bc';
-/** CPU level of an x86-64 artifact (x86-64 psABI, micro-architecture levels); `native` is this machine. */
-export type CpuLevel = 'v2' | 'v3' | 'v4' | 'native';
+/** CPU levels of an x86-64 artifact (x86-64 psABI, micro-architecture levels). `baseline` is the lowest that can be compiled for, v2; `native` is this machine. */
+export const CPU_LEVELS = ['baseline', 'v2', 'v3', 'v4', 'native'] as const;
+export type CpuLevel = (typeof CPU_LEVELS)[number];
 
 export interface BuildOptions {
   /** Name of the input, for messages and the manifest. Default `module.wasm`. */
@@ -33,7 +34,7 @@ export interface BuildOptions {
   readonly features?: { readonly enable?: readonly string[]; readonly disable?: readonly string[] };
   /** What to return. Default `artifact`. */
   readonly emit?: EmitKind;
-  /** Partitions compiled at a time, 1 or more. Default: the number of cores. The result does not depend on it. */
+  /** Partitions compiled at a time, 1 or more; never more than there are cores, which is the default. The result does not depend on it. */
   readonly jobs?: number;
   /** Bytes that partitions compiled at a time may be expected to take together; one is always compiled. Default: half of the machine's memory. */
   readonly memoryBudget?: number;
@@ -79,7 +80,7 @@ const ALLOWED: { readonly [K in keyof BuildOptions]?: readonly unknown[] } = {
   profile: [true, false],
   nan: ['native', 'canonical'],
   target: TARGETS.map((row) => row.triple),
-  cpu: ['v2', 'v3', 'v4', 'native'],
+  cpu: CPU_LEVELS,
   emit: ['artifact', 'obj', 'asm', 'ir', 'bc'],
 };
 const NAMES: readonly (keyof BuildOptions)[] = ['name', 'optLevel', 'fuel', 'costTable', 'debug', 'nan', 'target', 'cpu', 'features', 'emit', 'jobs', 'memoryBudget', 'profile', 'onProgress'];

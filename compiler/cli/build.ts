@@ -3,8 +3,9 @@ import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, extname } from 'node:path';
 import { CompileError, type Diagnostic, ExitCode, formatDiagnostic } from '../diagnostics.js';
 import { DEFAULT_TRIPLE, findTarget, TARGETS } from '../llvm/target.js';
-import type { BuildOptions, BuildResult, BuildStats, EmitKind, OptLevel } from '../options.js';
+import { type BuildOptions, type BuildResult, type BuildStats, CPU_LEVELS, type EmitKind, type OptLevel } from '../options.js';
 import { type ParsedArguments, usageError } from './arguments.js';
+import { describeProfile } from './profile.js';
 import { complain, formatBytes, formatCount, formatTime, openProgress } from './output.js';
 
 type Options = ParsedArguments['options'];
@@ -36,6 +37,30 @@ const oneOf = <T extends string>(options: Options, name: string, allowed: readon
   throw usageError(`${name.length === 1 ? '-' : '--'}${name} cannot be ${JSON.stringify(value)}`, note?.(value) ?? `it is one of ${allowed.join(', ')}`);
 };
 
+/** A whole number of at least 1. */
+function readCount(options: Options, name: string): number | undefined {
+  const text = options[name] as string | undefined;
+  if (text === undefined) return undefined;
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw usageError(`--${name} cannot be ${JSON.stringify(text)}`, 'it is a whole number of at least 1');
+  return Number(text);
+}
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
+
+/** A number of bytes, with K, M, G or T behind it for their powers of 1024. @throws {CompileError} of kind `usage`. */
+export function readSize(options: Options, name: string): number | undefined {
+  const text = options[name] as string | undefined;
+  return text === undefined ? undefined : parseSize(text, `--${name}`);
+}
+
+/** As `readSize`, of any text; `name` is for the message. */
+export function parseSize(text: string, name: string): number {
+  const match = /^(\d{1,12})([KMGT]?)i?B?$/i.exec(text);
+  const bytes = match ? Number(match[1]) * UNITS[match[2].toUpperCase()] : 0;
+  if (!Number.isSafeInteger(bytes) || bytes < 1) throw usageError(`${name} cannot be ${JSON.stringify(text)}`, 'it is a number of bytes, such as 500M or 2G');
+  return bytes;
+}
+
 /**
  * The build options that flags of `build` and `run` ask for.
  * @param mode name of the option that says how code is metered: `fuel` of `build`, `fuel-mode` of `run`.
@@ -48,7 +73,10 @@ export async function readBuildFlags(options: Options, mode: 'fuel' | 'fuel-mode
     debug: options.g === true || undefined,
     nan: oneOf(options, 'nan', ['native', 'canonical']),
     target: oneOf(options, 'target', TARGETS.map((row) => row.triple)),
-    cpu: oneOf(options, 'cpu', ['v2', 'v3', 'v4', 'native']),
+    cpu: oneOf(options, 'cpu', CPU_LEVELS),
+    jobs: readCount(options, 'jobs'),
+    memoryBudget: readSize(options, 'memory-budget'),
+    profile: options['profile-compile'] === true || undefined,
     features: options.enable || options.disable ? { enable: options.enable as string[] | undefined, disable: options.disable as string[] | undefined } : undefined,
     fuel: oneOf(options, mode, ['outband', 'sync', 'none'], (value) =>
       /^\d/.test(value) ? `here it says how the code is metered: outband, sync or none; the limit is for run: wasm-aot run --fuel ${value} FILE` : undefined),
@@ -136,6 +164,7 @@ function report(options: Options, files: readonly string[], { stats, warnings }:
   process.stdout.write(`${files.join(', ')}: ${formatBytes(stats.outputBytes)} from ${formatBytes(stats.inputBytes)} of wasm, `
     + `${formatCount(stats.functions)} function${stats.functions === 1 ? '' : 's'}, ${formatTime(stats.milliseconds)}\n`);
   if (options.verbose) process.stdout.write(describeStages(stats));
+  if (stats.profile) process.stdout.write(describeProfile(stats, stats.profile));
 }
 
 function describeStages(stats: BuildStats): string {

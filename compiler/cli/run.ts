@@ -67,7 +67,7 @@ async function openModule(path: string, options: Options): Promise<{ module: Mod
   const kind = sniff(path);
   if (kind === 'other') throw new CompileError({ kind: 'malformed', message: `${JSON.stringify(path)} is neither wasm nor an artifact`, place: { file: path, offset: 0 } });
   if (kind === 'artifact') {
-    const flag = ['O', 'g', 'cost-table', 'nan', 'enable', 'disable', 'cpu', 'fuel-mode', 'no-cache'].find((name) => options[name] !== undefined);
+    const flag = ['O', 'g', 'cost-table', 'nan', 'enable', 'disable', 'cpu', 'jobs', 'memory-budget', 'fuel-mode', 'no-cache'].find((name) => options[name] !== undefined);
     if (flag) throw usageError(`${flag.length === 1 ? '-' : '--'}${flag} has no effect on an artifact`, 'it is for a .wasm, or for wasm-aot build');
     return { module: load(path), manifest: readArtifact(path).manifest };
   }

@@ -91,8 +91,11 @@ export function findTarget(triple: string): Target {
   return target;
 }
 
+/** The levels that have a row: the others stand for one of them. */
+type NamedLevel = Exclude<CpuLevel, 'native' | 'baseline'>;
+
 /** The psABI's micro-architecture levels of x86-64: what each adds, as far as CpuFeature names it. */
-const LEVELS: readonly { readonly name: Exclude<CpuLevel, 'native'>; readonly adds: readonly CpuFeatureName[] }[] = [
+const LEVELS: readonly { readonly name: NamedLevel; readonly adds: readonly CpuFeatureName[] }[] = [
   { name: 'v2', adds: ['sse3', 'ssse3', 'sse4.1', 'sse4.2', 'popcnt', 'cx16'] },
   { name: 'v3', adds: ['avx', 'avx2', 'bmi', 'bmi2', 'f16c', 'fma', 'lzcnt', 'movbe'] },
   { name: 'v4', adds: ['avx512f', 'avx512bw', 'avx512cd', 'avx512dq', 'avx512vl'] },
@@ -108,7 +111,7 @@ export interface ResolvedCpu {
 }
 
 /** Every feature of an x86-64 level and of those below it. */
-function levelFeatures(name: Exclude<CpuLevel, 'native'>): CpuFeatureName[] {
+function levelFeatures(name: NamedLevel): CpuFeatureName[] {
   return LEVELS.slice(0, LEVELS.findIndex((level) => level.name === name) + 1).flatMap((level) => level.adds);
 }
 
@@ -118,6 +121,8 @@ function levelFeatures(name: Exclude<CpuLevel, 'native'>): CpuFeatureName[] {
  * @param hostFeatures the machine's features as LLVM lists them (`+avx,-fma,...`): `hostCpu().features`. Needed for `native` only.
  */
 export function resolveCpuFrom(level: CpuLevel, hostFeatures: string): ResolvedCpu {
+  // Below v2 there are no instructions for rounding and for counting bits: LLVM would call a C library.
+  if (level === 'baseline') return resolveCpuFrom('v2', hostFeatures);
   if (level !== 'native') return { cpu: `x86-64-${level}`, features: '', required: levelFeatures(level) };
   const has = new Set(hostFeatures.split(','));
   const known = Object.keys(CpuFeature) as CpuFeatureName[];

@@ -96,6 +96,12 @@ static const char LARGE[] = "always-inline,function<eager-inv>(sroa<modify-cfg>,
 /* For functions of any size: helpers inlined, locals made values. */
 static const char PLAIN[] = "always-inline,function(sroa,early-cse)";
 
+/* What every pipeline ends with. */
+static void addLast(ModulePassManager &passes, bool merge) {
+  if (merge) passes.addPass(createModuleToFunctionPassAdaptor(MergeChargesPass()));
+  passes.addPass(createModuleToFunctionPassAdaptor(CheckChargesPass()));
+}
+
 static void addText(PassBuilder &builder, ModulePassManager &passes, StringRef text) { cantFail(builder.parsePassPipeline(passes, text)); }
 
 static ModulePassManager leanPipeline(PassBuilder &builder, codegen_effort effort) {
@@ -107,7 +113,7 @@ static ModulePassManager leanPipeline(PassBuilder &builder, codegen_effort effor
     passes.addPass(createModuleToFunctionPassAdaptor(std::move(own), true));
     addText(builder, passes, LEAN_FINISH);
   }
-  passes.addPass(createModuleToFunctionPassAdaptor(MergeChargesPass()));
+  addLast(passes, true);
   return passes;
 }
 
@@ -116,6 +122,7 @@ static ModulePassManager pipeline(PassBuilder &builder, int level, codegen_effor
   if (effort == CODEGEN_PLAIN) {
     ModulePassManager passes;
     addText(builder, passes, PLAIN);
+    addLast(passes, false);
     return passes;
   }
   if (level == 1 || effort == CODEGEN_LEAN) return leanPipeline(builder, effort);
@@ -142,8 +149,7 @@ void codegen_optimise(LLVMModuleRef moduleRef, LLVMTargetMachineRef machineRef, 
   builder.crossRegisterProxies(loops, functions, callGraph, modules);
   builder.registerVectorizerStartEPCallback(addMetering);
   builder.registerOptimizerLastEPCallback([](ModulePassManager &passes, OptimizationLevel reached, ThinOrFullLTOPhase) {
-    if (reached != OptimizationLevel::O0) passes.addPass(createModuleToFunctionPassAdaptor(MergeChargesPass()));
-    passes.addPass(createModuleToFunctionPassAdaptor(CheckChargesPass()));
+    addLast(passes, reached != OptimizationLevel::O0);
   });
   ModulePassManager passes = pipeline(builder, level, effort);
   passes.run(module, modules);
