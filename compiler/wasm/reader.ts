@@ -228,7 +228,7 @@ VALUE_TYPES[0x73] = { type: 'nullfuncref', feature: 'function-references' };
 VALUE_TYPES[0x72] = { type: 'nullexternref', feature: 'function-references' };
 
 /** Heap types that one byte says; others are type indices. */
-const HEAP_TYPES: Readonly<Record<number, HeapType>> = { 112: 'func', 111: 'extern', 115: 'nofunc', 114: 'noextern' };
+const HEAP_TYPES: ReadonlyMap<number, HeapType> = new Map([[0x70, 'func'], [0x6f, 'extern'], [0x73, 'nofunc'], [0x72, 'noextern']]);
 const REF_NULL = 0x63;
 const REF = 0x64;
 
@@ -253,7 +253,7 @@ export function readRefType(reader: Reader, features: FeatureSet = DEFAULT_FEATU
 function readHeapType(reader: Reader): HeapType {
   const offset = reader.pos;
   const byte = reader.u8();
-  const type = HEAP_TYPES[byte];
+  const type = HEAP_TYPES.get(byte);
   if (type !== undefined) return type;
   const proposal = proposalOfValType(byte);
   if (proposal !== undefined) reader.fail(notSupported(proposal), offset, 'unsupported');

@@ -10,8 +10,8 @@ import { leb, module, section, vec } from '../unit/module-bytes.js';
 const isOld = Number(process.versions.v8.split('.')[0]) < 12;
 if (isOld) for (const flag of ['--experimental-wasm-typed-funcref', '--experimental-wasm-gc', '--experimental-wasm-return-call']) setFlagsFromString(flag);
 
-const OLD_TYPES: Readonly<Record<number, number>> = { 0x63: 0x6c, 0x64: 0x6b, 0x73: 0x68, 0x72: 0x69 };
-const OLD_OPERATORS: Readonly<Record<number, number>> = { 0xd4: 0xd3, 0xd5: 0xd4 };
+const OLD_TYPES: ReadonlyMap<number, number> = new Map([[0x63, 0x6c], [0x64, 0x6b], [0x73, 0x68], [0x72, 0x69]]);
+const OLD_OPERATORS: ReadonlyMap<number, number> = new Map([[0xd4, 0xd3], [0xd5, 0xd4]]);
 const OLD_GROUP = 0x4f;
 
 /** Copies a range of a module, here and there another code for one that is there. */
@@ -43,14 +43,14 @@ class Transcoder {
   /** A value type, which as a block type can be an index. */
   type(): void {
     const code = this.#reader.u8();
-    this.out.push(OLD_TYPES[code] ?? code);
+    this.out.push(OLD_TYPES.get(code) ?? code);
     if (code === 0x63 || code === 0x64) this.heap();
-    else for (let last = code; last >= 0x80; ) this.out.push((last = this.#reader.u8()));
+    else while (this.out[this.out.length - 1] >= 0x80) this.out.push(this.#reader.u8());
   }
   heap(): void {
     const from = this.out.length;
     this.copy((reader) => reader.s33());
-    this.out[from] = OLD_TYPES[this.out[from]] ?? this.out[from];
+    this.out[from] = OLD_TYPES.get(this.out[from]) ?? this.out[from];
   }
   limits(): void {
     const flags = this.u32();
@@ -63,7 +63,7 @@ class Transcoder {
     const end = this.#reader.pos;
     this.#reader.pos = start;
     const { code, immediates } = operator.op;
-    if (code < 256) this.out.push(OLD_OPERATORS[this.#reader.u8()] ?? code);
+    if (code < 256) this.out.push(OLD_OPERATORS.get(this.#reader.u8()) ?? code);
     if (immediates === 'block') this.type();
     else if (immediates === 'ref_type') this.heap();
     else if (immediates === 'select_types') this.vector(() => this.type());
