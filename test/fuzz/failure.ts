@@ -4,7 +4,7 @@
  *
  *     seed 17            of the host's values and of memory's contents
  *     style each         see `Plan`
- *     level -O2          one of LEVELS by name; several lines for several; none: all of them
+ *     level -O2          one of LEVELS by name; several lines for several; none: those that follow from the seed
  *     fuel 100000        of a session at most
  *     limit 812          the limit of the session, when only one is to be run
  *     call f(1, 2n)      one line a call, in one session; `;; session` begins another. None: those that follow from the seed
@@ -39,7 +39,7 @@ export function parsePlan(text: string): Plan {
   const style = one('style') === 'row' ? 'row' : 'each';
   const made = planOf(Number(one('seed') ?? 1), style);
   const all = [DEFAULT_LEVEL, ...LEVELS];
-  const levels = fields.get('level')?.map((name) => all.find((level) => level.name === name) ?? unknownLevel(name)) ?? all;
+  const levels = fields.get('level')?.map((name) => all.find((level) => level.name === name) ?? unknownLevel(name)) ?? made.levels;
   return { ...made, levels, fuel: BigInt(one('fuel') ?? made.fuel), ...(one('limit') === undefined ? {} : { limit: BigInt(one('limit') as string) }), ...(sessions.length > 0 ? { sessions: sessions as Session[] } : {}) };
 }
 
