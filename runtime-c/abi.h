@@ -4,6 +4,7 @@
 
 #define WAOT_ABI_VERSION 2
 #define WAOT_NOTE_NAME "wasmaot"
+#define WAOT_MACHO_NOTES "__wasm_aot"
 #define WAOT_NOTE_TYPE_HEADER 1
 #define WAOT_NOTE_TYPE_MANIFEST 2
 #define WAOT_DESCRIPTOR_SYMBOL "waot_module"
@@ -503,8 +504,8 @@ struct waot_note_header {
   uint32_t arch; /* Arch */
   uint32_t os; /* Os */
   uint64_t cpu_features; /* bit set of CpuFeature: all are needed */
-  uint64_t file_size; /* size of the whole file in bytes */
-  uint64_t hash0; /* SHA-256 of the whole file with these 32 bytes zero, as 32 bytes in digest order */
+  uint64_t file_size; /* size of the whole file in bytes; Mach-O: without the code signature at its end */
+  uint64_t hash0; /* SHA-256, in digest order, of as much of the file, with these 32 bytes zero (Mach-O: and what signing changes, see seal_macho.ts) */
   uint64_t hash1;
   uint64_t hash2;
   uint64_t hash3;

@@ -9,8 +9,10 @@
 /** Raised whenever an artifact compiled before the change could misbehave with a runtime built after it. */
 export const ABI_VERSION = 2;
 
-/** Name of the ELF notes (`namesz` counts the terminating NUL) that carry the header and the manifest of an artifact. */
+/** Name of the notes (in the form of ELF's; `namesz` counts the terminating NUL) that carry the header and the manifest of an artifact. */
 export const NOTE_NAME = 'wasmaot';
+/** Name of the section that holds the notes where the file is Mach-O. */
+export const MACHO_NOTES = '__wasm_aot';
 /** Note type of the binary header (`waot_note_header`). */
 export const NOTE_HEADER = 1;
 /** Note type of the manifest (UTF-8 JSON, see `loader/manifest.ts`). */
@@ -210,8 +212,8 @@ export const DESCRIPTOR_STRUCTS = [
   ] },
   { name: 'note_header', doc: 'Descriptor bytes of the NOTE_HEADER note: what a loader checks before it maps anything.', fields: [
     f('abi_version', 'u32', 'ABI_VERSION'), f('fuel_mode', 'u32', 'FuelMode'), f('arch', 'u32', 'Arch'), f('os', 'u32', 'Os'),
-    f('cpu_features', 'u64', 'bit set of CpuFeature: all are needed'), f('file_size', 'u64', 'size of the whole file in bytes'),
-    f('hash0', 'u64', 'SHA-256 of the whole file with these 32 bytes zero, as 32 bytes in digest order'), f('hash1', 'u64', ''), f('hash2', 'u64', ''), f('hash3', 'u64', ''),
+    f('cpu_features', 'u64', 'bit set of CpuFeature: all are needed'), f('file_size', 'u64', 'size of the whole file in bytes; Mach-O: without the code signature at its end'),
+    f('hash0', 'u64', 'SHA-256, in digest order, of as much of the file, with these 32 bytes zero (Mach-O: and what signing changes, see seal_macho.ts)'), f('hash1', 'u64', ''), f('hash2', 'u64', ''), f('hash3', 'u64', ''),
   ] },
 ] as const satisfies readonly AbiStruct[];
 

@@ -47,6 +47,7 @@ export function generateAbiHeader(): string {
   const defines = [
     `#define WAOT_ABI_VERSION ${abi.ABI_VERSION}`,
     `#define WAOT_NOTE_NAME "${abi.NOTE_NAME}"`,
+    `#define WAOT_MACHO_NOTES "${abi.MACHO_NOTES}"`,
     `#define WAOT_NOTE_TYPE_HEADER ${abi.NOTE_HEADER}`,
     `#define WAOT_NOTE_TYPE_MANIFEST ${abi.NOTE_MANIFEST}`,
     `#define WAOT_DESCRIPTOR_SYMBOL "${abi.DESCRIPTOR_SYMBOL}"`,

@@ -1,6 +1,6 @@
 /** The descriptor: what the runtime must know of a module to instantiate it, as LLVM IR text (LLVM 22 syntax), with the adapters and the notes. */
 import {
-  ABI_VERSION, Arch, ConstKind, CpuFeature, DESCRIPTOR_STRUCTS, DESCRIPTOR_SYMBOL, ExternKind, FuelMode, NOTE_FUNCTIONS, NOTE_HEADER, NOTE_MANIFEST, NOTE_NAME, Os, SegmentMode, VALUE_SIZE, ValType,
+  ABI_VERSION, Arch, ConstKind, CpuFeature, DESCRIPTOR_STRUCTS, DESCRIPTOR_SYMBOL, ExternKind, FuelMode, MACHO_NOTES, NOTE_FUNCTIONS, NOTE_HEADER, NOTE_MANIFEST, NOTE_NAME, Os, SegmentMode, VALUE_SIZE, ValType,
   type AbiType,
 } from '../../runtime-c/abi.js';
 import { irType } from '../llvm/builder.js';
@@ -163,7 +163,7 @@ function moduleDesc(d: DataWriter, plan: ModulePlan): { type: string; value: str
   });
 }
 
-/** One ELF note (ELF gABI, Note Section): sizes, type, name and descriptor, each padded to 4 bytes. */
+/** One note, in the form of ELF's (ELF gABI, Note Section): sizes, type, name and descriptor, each padded to 4 bytes. */
 function note(type: number, descriptor: Uint8Array): Buffer {
   const name = Buffer.from(`${NOTE_NAME}\0`);
   const pad = (n: number) => Buffer.alloc((4 - (n % 4)) % 4);
@@ -185,6 +185,9 @@ function functionsNote({ module, symbols }: ModulePlan): Buffer {
   const names = module.bodies.map((_, i) => symbols[module.importedFuncs + i]).map((symbol, i) => (symbol === `func[${module.importedFuncs + i}]` ? '' : symbol));
   return Buffer.concat([words, Buffer.from(names.map((name) => `${name}\0`).join(''))]);
 }
+
+/** Where the notes go. Mach-O: a segment and a section in it; beside the constants, since what lies in __TEXT is executable. */
+const NOTES_SECTION: Record<keyof typeof Os, string> = { linux: '.note.wasm_aot', darwin: `__DATA_CONST,${MACHO_NOTES}` };
 
 /** The header's size and hash are zero here: `sealArtifact` fills them in when the file is linked. */
 function notes(plan: ModulePlan, identity: ArtifactIdentity): Buffer {
@@ -214,7 +217,7 @@ export function emitDescriptor(plan: ModulePlan, identity: ArtifactIdentity): st
     ...declarations,
     ...d.lines,
     `@${DESCRIPTOR_SYMBOL} = constant ${desc.type} ${desc.value}, align 8`,
-    `@waot.notes = private constant [${noteBytes.length} x i8] ${bytesLiteral(noteBytes)}, section ".note.wasm_aot", align 4`,
+    `@waot.notes = private constant [${noteBytes.length} x i8] ${bytesLiteral(noteBytes)}, section "${NOTES_SECTION[identity.os]}", align 4`,
     '@llvm.used = appending global [1 x ptr] [ptr @waot.notes], section "llvm.metadata"',
     emitAdapters(plan),
     '',
