@@ -65,7 +65,7 @@ function resultOf(type: ValType, args: readonly unknown[], seed: number): unknow
   }
 }
 
-abstract class Machine {
+export abstract class Machine {
   private running: Running | undefined;
   private initial: { readonly values: unknown[]; readonly table: unknown[][]; readonly sizes: readonly number[] } | undefined;
   private events: Event[] = [];
