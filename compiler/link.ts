@@ -63,7 +63,7 @@ function linkError({ code, signal, stderr }: Finished): CompileError {
  * Links objects into a shared object, in a directory of its own under the system's temporary directory, which is removed again.
  * @throws {CompileError} (rejected) `unavailable` when lld is missing, `output` when there is no room, `internal` with lld's words for anything else.
  */
-export async function linkObjects(objects: readonly Uint8Array[], options: LinkOptions): Promise<Uint8Array> {
+export async function linkObjects(objects: readonly Uint8Array[], options: LinkOptions): Promise<Buffer> {
   const linker = locateLinker();
   let directory: string;
   try {
