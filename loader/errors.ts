@@ -15,7 +15,10 @@ export class Trap extends WebAssembly.RuntimeError {
   }
 }
 
-/** The store's fuel is used up. Give it more (`instance.fuel.add`) or a new budget (`instance.fuel.set`) before the next call. */
+/**
+ * The store's fuel is used up. Until it gets more (`instance.fuel.add`, which counts from the limit) or a new budget (`instance.fuel.set`), every call of the store ends so, calls in
+ * progress included: a host function that catches this of an inner call does not save the outer one.
+ */
 export class OutOfFuel extends WebAssembly.RuntimeError {
   /** Fuel consumed since the limit was set: the limit itself, however late the exhaustion was noticed. */
   readonly consumed: bigint;

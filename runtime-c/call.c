@@ -26,14 +26,19 @@ static __attribute__((noinline)) int call_host(const waot_func *func, waot_value
   return ((waot_host_fn)host->fn)(host->data, args);
 }
 
-/* The fuel law: exhaustion overrides whatever else ended the call, and the consumed fuel is then the limit. */
+/*
+ * The fuel law: exhaustion overrides whatever else ended the call, and the consumed fuel is then the limit. It lasts: limits.fuel stays above zero until somebody refuels, so that an
+ * outer activation of the store ends so too, even when its host function keeps quiet about this one and nothing costs after that. How far past the limit the
+ * code ran depends on timing, so it is only reported.
+ */
 static __attribute__((noinline)) int finish_early(waot_store *store, int status) {
   struct waot_limits *limits = &store->limits;
   waot_trace_settle((struct waot_thread_record *)waot_thread_current);
   machine_fp_clean();
   if (limits->fuel <= 0) return status;
-  store->overshoot = limits->fuel;
-  limits->fuel = 0;
+  if (!store->exhausted) store->overshoot = limits->fuel;
+  store->exhausted = true;
+  limits->fuel = 1;
   return WAOT_STATUS_OUT_OF_FUEL;
 }
 static int finish(waot_store *store, int status) { return UNLIKELY(status != WAOT_STATUS_OK || store->limits.fuel > 0) ? finish_early(store, status) : status; }

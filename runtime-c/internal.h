@@ -28,6 +28,7 @@ struct waot_store {
   struct waot_limits limits; /* first: the entry trampoline is given the address of the store as that of its limits */
   int64_t limit;             /* 0 .. INT64_MAX */
   int64_t overshoot;         /* of the last call that ended out of fuel */
+  bool exhausted;            /* a call has ended out of fuel since the limit was last raised or set; limits.fuel is then 1 */
   int64_t deadline;          /* ns of CLOCK_MONOTONIC, 0: none. Under the lock of interrupt.c, as are the links */
   uint64_t id;
   struct waot_store *next_store, *prev_store;

@@ -42,6 +42,7 @@ int waot_store_set_fuel(waot_store *store, int64_t limit) {
   if (limit < 0) return -1;
   store->limit = limit;
   store->limits.fuel = -limit;
+  store->exhausted = false;
   return 0;
 }
 
@@ -49,6 +50,10 @@ int waot_store_add_fuel(waot_store *store, int64_t n) {
   if (n < 0) return -1;
   int64_t room = INT64_MAX - store->limit;
   int64_t more = n < room ? n : room;
+  if (more == 0) return 0;
+  /* What ran past the limit before a call was stopped is nobody's to pay: the store has consumed its limit. */
+  if (store->exhausted) store->limits.fuel = 0;
+  store->exhausted = false;
   store->limit += more;
   store->limits.fuel -= more; /* >= -limit, as it was before: no underflow */
   return 0;
@@ -56,6 +61,7 @@ int waot_store_add_fuel(waot_store *store, int64_t n) {
 
 int waot_store_charge(waot_store *store, int64_t n) {
   if (n < 0) return -1;
+  if (store->exhausted) return 0; /* consumed is the limit already */
   if (__builtin_add_overflow(store->limits.fuel, n, &store->limits.fuel)) store->limits.fuel = INT64_MAX;
   return 0;
 }

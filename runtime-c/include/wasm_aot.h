@@ -129,7 +129,8 @@ WAOT_API waot_store *waot_store_new(void); /* unlimited fuel; NULL when out of m
 WAOT_API void waot_store_delete(waot_store *store);
 /* Sets consumed to 0 and the limit, 0 .. INT64_MAX (INT64_MAX: unlimited). -1 for a negative limit. */
 WAOT_API int waot_store_set_fuel(waot_store *store, int64_t limit);
-/* Raises the limit by n >= 0 (saturating at INT64_MAX); also inside a host call. -1 for n < 0. */
+/* Raises the limit by n >= 0 (saturating at INT64_MAX); also inside a host call. -1 for n < 0. After WAOT_STATUS_OUT_OF_FUEL, consumed is the limit, and calls of the store end
+ * so at once, those in progress when control comes back to them, until it has been raised or set. */
 WAOT_API int waot_store_add_fuel(waot_store *store, int64_t n);
 /* Charges n >= 0 on behalf of a host function; the next exit or return notices exhaustion. -1 for n < 0. */
 WAOT_API int waot_store_charge(waot_store *store, int64_t n);

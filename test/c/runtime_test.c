@@ -33,6 +33,15 @@ static int host_charge(void *data, waot_value *args) {
   return c->status;
 }
 
+static int host_charge_and_add(void *data, waot_value *args) {
+  struct charger *c = data;
+  (void)args;
+  waot_store_charge(c->guest->store, c->charge);
+  CHECK_EQUAL(waot_store_remaining(c->guest->store), 0);
+  waot_store_add_fuel(c->guest->store, 8);
+  return 0;
+}
+
 /* --- cases -------------------------------------------------------------------------------------------------------- */
 
 static void test_normal(void) {
@@ -321,6 +330,59 @@ static void test_nested(void) {
   guest_free(&g);
 }
 
+/* Exhaustion lasts until there is more fuel: the host swallows an inner OUT_OF_FUEL of the same store, and the outer activation, in which nothing costs after that, ends so too. */
+static int host_swallow(void *data, waot_value *args) {
+  struct charger *c = data;
+  int64_t value = 0;
+  (void)args;
+  CHECK_EQUAL(guest_call(c->guest, "guest_spin", &value), WAOT_STATUS_OUT_OF_FUEL);
+  c->seen = waot_store_consumed(c->guest->store);
+  CHECK_EQUAL(c->seen, waot_store_limit(c->guest->store));
+  CHECK_EQUAL(waot_store_remaining(c->guest->store), 0);
+  int64_t overshoot = waot_store_overshoot(c->guest->store);
+  CHECK(overshoot > 0);
+  CHECK_EQUAL(guest_call(c->guest, "guest_empty", &value), WAOT_STATUS_OUT_OF_FUEL); /* nor does a new call that costs nothing begin */
+  CHECK_EQUAL(waot_store_overshoot(c->guest->store), overshoot);
+  CHECK_EQUAL(waot_store_charge(c->guest->store, 1000), 0); /* is lost on it */
+  if (c->charge < 0) waot_store_add_fuel(c->guest->store, -c->charge);
+  if (c->charge > 0) waot_store_set_fuel(c->guest->store, c->charge);
+  return c->status;
+}
+
+static void test_exhausted_for_good(void) {
+  struct guest g;
+  struct charger c = { .guest = &g };
+  int64_t value = 0;
+  guest_init(&g, host_swallow, &c);
+  guest_expect(&g, "guest_host_free", 0, 1000, WAOT_STATUS_OUT_OF_FUEL, 1000);
+  c.status = WAOT_STATUS_UNREACHABLE;
+  guest_expect(&g, "guest_host_free", 0, 1000, WAOT_STATUS_OUT_OF_FUEL, 1000);
+  c.status = 0;
+  /* Fuel that is added is there to the unit, however far the code ran past the limit. */
+  CHECK_EQUAL(waot_store_add_fuel(g.store, 0), 0); /* nothing */
+  CHECK_EQUAL(guest_call(&g, "guest_empty", &value), WAOT_STATUS_OUT_OF_FUEL);
+  CHECK_EQUAL(waot_store_add_fuel(g.store, 3), 0);
+  CHECK_EQUAL(waot_store_remaining(g.store), 3);
+  CHECK_EQUAL(guest_call(&g, "guest_increment", &value), WAOT_STATUS_OK);
+  CHECK_EQUAL(waot_store_remaining(g.store), 0);
+  CHECK_EQUAL(waot_store_consumed(g.store), 1003);
+  CHECK_EQUAL(guest_call(&g, "guest_empty", &value), WAOT_STATUS_OK); /* the limit is not exceeded */
+  c.charge = -8; /* also in between: the outer activation goes on with what it gets */
+  guest_expect(&g, "guest_call_host", 0, 1000, WAOT_STATUS_OK, 1005);
+  CHECK_EQUAL(waot_store_remaining(g.store), 3);
+  c.charge = -4;
+  guest_expect(&g, "guest_call_host", 0, 1000, WAOT_STATUS_OUT_OF_FUEL, 1004);
+  c.charge = 5;
+  guest_expect(&g, "guest_call_host", 0, 1000, WAOT_STATUS_OK, 5);
+  /* Not exhausted yet: a charge past the limit that the host makes good in the same call is owed in full. */
+  struct charger both = { .guest = &g, .charge = 12 };
+  g.host.fn = (void *)host_charge_and_add;
+  g.host.data = &both;
+  guest_expect(&g, "guest_host_free", 0, 5, WAOT_STATUS_OK, 12);
+  CHECK_EQUAL(waot_store_limit(g.store), 13);
+  guest_free(&g);
+}
+
 static long resident_kib(void) {
   FILE *file = fopen("/proc/self/statm", "r");
   long total = 0, resident = 0;
@@ -450,6 +512,7 @@ int main(int argc, char **argv) {
     { "interrupt", test_interrupt },
     { "builtins", test_builtins },
     { "nested", test_nested },
+    { "exhausted for good", test_exhausted_for_good },
     { "floating point", test_floating_point },
     { "repeats", test_repeats },
   };

@@ -172,6 +172,43 @@ test('clause 4: exhaustion overrides a normal return, a trap and a call of the h
   }
 });
 
+test('clause 4: exhaustion lasts until there is more fuel, also for outer activations whose host function keeps quiet about it', async () => {
+  for (const [fuel, optLevel] of [['outband', 0], ['outband', 2], ['sync', 2]] as const) {
+    const module = await loadText(`(module (import "e" "h" (func $h)) (memory (export "memory") 1)
+      (func (export "outer") call $h)
+      (func (export "forever") loop br 0 end)
+      (func (export "free") nop)
+      (export "host" (func $h)))`, { fuel, optLevel });
+    let refuel = () => {};
+    let nested = true;
+    const { exports, fuel: budget } = module.instantiate({ e: { h: () => {
+      if (!nested) return;
+      assert.instance(trapOf(() => exports.forever()), OutOfFuel);
+      assert.is(budget.consumed, budget.limit);
+      const error = trapOf(() => exports.free());
+      assert.instance(error, OutOfFuel, 'a new call does not begin');
+      assert.is((error as OutOfFuel).overshoot, budget.overshoot);
+      refuel();
+    } } }, { fuel: 1000n });
+    assert.instance(trapOf(() => exports.outer()), OutOfFuel, `${fuel} -O${optLevel}`);
+    assert.is(budget.consumed, 1000n);
+    nested = false;
+    for (const name of ['host', 'outer', 'free']) assert.instance(trapOf(() => exports[name]()), OutOfFuel, `a new call of ${name}`);
+    budget.add(0);
+    assert.instance(trapOf(() => exports.host()), OutOfFuel, 'nothing was added');
+    budget.add(1);
+    exports.free();
+    assert.is(budget.remaining, 0n, 'what was added is there to the unit');
+    exports.host();
+    assert.is(budget.consumed, 1001n, 'at the limit, a host function that costs nothing can be called');
+    nested = true;
+    refuel = () => budget.add(5);
+    budget.set(1000);
+    exports.outer();
+    assert.is(budget.remaining, 5n, 'the outer activation goes on with what it gets');
+  }
+});
+
 test('clause 4: what the host sees does not depend on timing', async () => {
   const module = await loadText(`(module (import "e" "h" (func $h (param i32)))
     (func (export "f") (local i32) loop local.get 0 call $h local.get 0 i32.const 1 i32.add local.set 0 br 0 end))`);

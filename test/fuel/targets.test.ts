@@ -36,6 +36,9 @@ const TEXT = `(module
   (func (export "fill_words") (param $n i32) (local $i i32) (loop $l
     (i32.store (i32.shl (local.get $i) (i32.const 2)) (i32.mul (local.get $i) (i32.const 3)))
     (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (local.get $n)))))
+  (func (export "sum_odd") (param $p i32) (param $n i32) (result i64) (local $sum i64) (loop $l
+    (if (i32.and (i32.load8_u (local.get $p)) (i32.const 1)) (then (local.set $sum (i64.add (local.get $sum) (i64.load (local.get $p))))))
+    (local.set $p (i32.add (local.get $p) (i32.const 1))) (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1))))) (local.get $sum))
   (func (export "indirect") (param i32 i32) (result i32) (call_indirect (type $t) (local.get 0) (local.get 1)))
   (func (export "switch") (param i32) (result i32) (block (block (block (br_table 0 1 2 (local.get 0))) (return (call $note (i32.const 10)))) (return (call $note (i32.const 20)))) (i32.const 30))
   (func (export "notes") (param i32) (result i32) (local i32) (loop (local.set 1 (i32.add (local.get 1) (call $note (local.get 0)))) (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))) (local.get 1))
@@ -60,6 +63,9 @@ sum 0 1
 fill_words 100000000 10000
 fill_words 100000000 16385
 fill_words 1000 16385
+sum_odd 100000000 0 9000
+sum_odd 100000000 65000 1000
+sum_odd 1000 0 9000
 indirect 1000 5 0
 indirect 1000 5 1
 indirect 1000 5 2
@@ -191,11 +197,21 @@ if (missing) {
     // Around the limits of an immediate of AArch64's add: 12 bits, 12 more, and what takes several instructions.
     const costs = { 'i32.add': 4095, 'i32.sub': 4096, 'i32.mul': 4097, 'i32.xor': 16_777_215, 'i32.or': 16_777_216, 'i32.and': 123_456_789, 'i32.shl': 0xfff000, 'i32.shr_u': 1_000_000_000 };
     const functions = Object.keys(costs).map((name) => `(func (export "${name}") (param i32 i32) (result i32) (${name} (local.get 0) (local.get 1)))`);
-    const bytes = await assemble(`(module (memory (export "memory") 1) (func (export "fill") (param i32) (memory.fill (i32.const 0) (i32.const 1) (local.get 0))) ${functions.join('')})`);
+    // A loop whose bill is paid up front, from a register, and merged charges that no immediate of AArch64 holds.
+    const loop = `(func (export "loop") (param $n i32) (result i32) (local $s i32) (loop $l (i32.store (i32.shl (local.get $n) (i32.const 2)) (local.get $s))
+      (local.set $s (i32.xor (local.get $s) (i32.and (local.get $n) (i32.const 7)))) (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1))))) (local.get $s))`;
+    const bytes = await assemble(`(module (memory (export "memory") 1) ${loop} (func (export "fill") (param i32) (memory.fill (i32.const 0) (i32.const 1) (local.get 0))) ${functions.join('')})`);
     const costTable = parseCostTable(JSON.stringify({ name: 'large', cost: costs, perUnit: { 'memory.fill': 1_000_003 } }), 'large.json');
-    const calls = [...Object.entries(costs).flatMap(([name, cost]) => [`${name} 0x7fffffffffffffff 5 3\n`, `${name} ${cost + 2} 5 3\n`]), 'fill 0x7fffffffffffffff 65536\n', 'fill 1000 65536\n'].join('');
+    const calls = [...Object.entries(costs).flatMap(([name, cost]) => [`${name} 0x7fffffffffffffff 5 3\n`, `${name} ${cost + 2} 5 3\n`]), 'fill 0x7fffffffffffffff 65536\n', 'fill 1000 65536\n', 'loop 0x7fffffffffffffff 900\n', 'loop 123456789012 900\n'].join('');
     const found = await compare(bytes, { costTable }, calls);
     for (const [name, cost] of Object.entries(costs)) assert.ok(found.includes(`${name}(0x7fffffffffffffff):\n  ok, consumed ${cost + 3} `), `${name}\n${found}`);
+  });
+
+  test('a counted loop on AArch64 has a copy without charges', async () => {
+    const ir = Buffer.from((await compiler.build(await assemble(TEXT), { target: ARM64, optLevel: 2, emit: 'ir' })).artifact).toString();
+    const [fill] = /define[^\n]* @fill_words\([\s\S]*?\n}/.exec(ir) ?? [''];
+    assert.match(fill, /store <4 x i32>/);
+    assert.match(fill, /asm sideeffect "add x28, x28, \$0", "r"/);
   });
 
   const wasmOpt = findWasmOpt();

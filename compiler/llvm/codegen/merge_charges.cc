@@ -23,9 +23,6 @@ using namespace llvm;
 
 namespace {
 
-/* The largest cost of one charge: x86-64 sign-extends the immediate from 32 bits. */
-constexpr uint64_t MAX_COST = (UINT64_C(1) << 31) - 1;
-
 /* Whether the host could look, or the activation end, at this instruction. Plain accesses cannot trap: those that can are volatile. */
 bool isBarrier(const Instruction &inst) {
   if (isa<CallBase>(inst)) return inst.mayHaveSideEffects() || !cast<CallBase>(inst).hasFnAttr(Attribute::WillReturn);
@@ -46,7 +43,7 @@ bool mergeWithin(BasicBlock &block) {
   CallInst *open = nullptr;
   for (Instruction &inst : make_early_inc_range(block)) {
     if (CallInst *charge = asCharge(inst)) {
-      if (open && costOf(open) + costOf(charge) <= MAX_COST) {
+      if (open && costOf(open) + costOf(charge) <= maxCharge(open)) {
         setCost(open, costOf(open) + costOf(charge));
         charge->eraseFromParent();
         changed = true;
@@ -74,7 +71,7 @@ bool raise(BasicBlock &block) {
   Instruction *end = block.getTerminator();
   if (!isa<BranchInst>(end) || end->getNumSuccessors() < 2) return false;
   SmallPtrSet<CallInst *, 8> arms;
-  uint64_t least = MAX_COST;
+  uint64_t least = UINT64_MAX;
   for (BasicBlock *successor : successors(&block)) {
     CallInst *charge = successor->getUniquePredecessor() == &block ? leadingCharge(*successor) : nullptr;
     if (!charge) return false;

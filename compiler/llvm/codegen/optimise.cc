@@ -19,18 +19,21 @@
 
 using namespace llvm;
 
-/* The charge's asm as the prelude spells it, and the same with the amount in a register. One row an architecture. */
+/* The charge's asm as the prelude spells it (compiler/llvm/prelude.ts), the same with the amount in a register, and the largest amount that the first can add. One row an architecture. */
 static const struct ChargeAsm {
-  StringRef text, constantConstraints, registerConstraints;
+  StringRef text, constraints, registerText, registerConstraints;
+  uint64_t maxImmediate;
 } CHARGES[] = {
-    {"addq $0, %rbp", "i,~{dirflag},~{fpsr},~{flags}", "r,~{dirflag},~{fpsr},~{flags}"},
+    {"addq $0, %rbp", "i,~{dirflag},~{fpsr},~{flags}", "addq $0, %rbp", "r,~{dirflag},~{fpsr},~{flags}", (UINT64_C(1) << 31) - 1},
+    {".if ${0:c} & 0xfff\nadd x28, x28, #(${0:c} & 0xfff)\n.endif\n.if ${0:c} >> 12\nadd x28, x28, #(${0:c} >> 12), lsl #12\n.endif", "i", "add x28, x28, $0", "r",
+     (UINT64_C(1) << 24) - 1},
 };
 
 static const ChargeAsm *chargeAsm(const CallInst *call) {
   auto *assembly = dyn_cast<InlineAsm>(call->getCalledOperand());
   if (!assembly) return nullptr;
   for (const ChargeAsm &row : CHARGES)
-    if (assembly->getAsmString() == row.text && assembly->getConstraintString() == row.constantConstraints) return &row;
+    if (assembly->getAsmString() == row.text && assembly->getConstraintString() == row.constraints) return &row;
   return nullptr;
 }
 
@@ -38,11 +41,13 @@ const ConstantInt *constantCharge(const CallInst *call) {
   return chargeAsm(call) ? dyn_cast<ConstantInt>(call->getArgOperand(0)) : nullptr;
 }
 
+uint64_t maxCharge(const CallInst *charge) { return chargeAsm(charge)->maxImmediate; }
+
 void emitCharge(IRBuilder<> &builder, Value *amount, const CallInst *like) {
   const ChargeAsm *row = chargeAsm(like);
   auto *constant = dyn_cast<ConstantInt>(amount);
-  bool immediate = constant && constant->getValue().isSignedIntN(32);
-  auto *assembly = InlineAsm::get(like->getFunctionType(), row->text, immediate ? row->constantConstraints : row->registerConstraints, true);
+  bool immediate = constant && constant->getValue().ule(row->maxImmediate);
+  auto *assembly = InlineAsm::get(like->getFunctionType(), immediate ? row->text : row->registerText, immediate ? row->constraints : row->registerConstraints, true);
   builder.CreateCall(like->getFunctionType(), assembly, {amount})->setAttributes(like->getAttributes());
 }
 
