@@ -97,7 +97,10 @@ export function resolveOptions(options: BuildOptions = {}): ResolvedOptions {
       throw new CompileError({ kind: 'usage', message: `${key} cannot be ${JSON.stringify(value)}`, note: `it is one of ${allowed.join(', ')}` });
     }
   }
-  const { target = DEFAULT_TRIPLE, cpu } = options;
+  const { target = DEFAULT_TRIPLE, cpu, pathMap } = options;
+  if (pathMap !== undefined && !(Array.isArray(pathMap) && pathMap.every((pair) => Array.isArray(pair) && pair.length === 2 && pair.every((part) => typeof part === 'string')))) {
+    throw new CompileError({ kind: 'usage', message: 'pathMap must be an array of pairs of strings: [[from, to], ...]' });
+  }
   if (cpu !== undefined && !target.startsWith('x86_64')) {
     throw new CompileError({ kind: 'usage', message: `cpu cannot be ${JSON.stringify(cpu)} for ${target}`, note: 'the CPU levels are those of x86-64' });
   }

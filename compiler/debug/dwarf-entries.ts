@@ -3,13 +3,13 @@ import { DwarfError, DwarfReader, type DwarfSections, stringAt } from './dwarf-r
 import { type FormContext, type FormValue, readForm, textOf } from './dwarf-forms.js';
 
 /** Tags of the entries that matter (DWARF 5, table 7.3). */
-export const enum Tag {
+export enum Tag {
   class = 0x02, enumeration = 0x04, lexicalBlock = 0x0b, compileUnit = 0x11, structure = 0x13, union = 0x17, inlinedSubroutine = 0x1d, module = 0x1e, subprogram = 0x2e,
   interface = 0x38, namespace = 0x39, partialUnit = 0x3c, skeletonUnit = 0x4a,
 }
 
 /** The attributes that matter (DWARF 5, table 7.5). */
-export const enum At {
+export enum At {
   name = 0x03, stmtList = 0x10, lowPc = 0x11, highPc = 0x12, compDir = 0x1b, abstractOrigin = 0x31, declLine = 0x3b, specification = 0x47, ranges = 0x55, callColumn = 0x57, callFile = 0x58,
   callLine = 0x59, strOffsetsBase = 0x72, addrBase = 0x73, rnglistsBase = 0x74, gnuRangesBase = 0x2132, gnuAddrBase = 0x2133,
 }

@@ -23,9 +23,9 @@ export interface LineTable {
 /** Rows in all: more than any program has, and a bound for memory (a row takes one byte in the section, here about fifty). */
 const MAX_ROWS = 16_000_000;
 
-const enum Op { copy = 1, advancePc, advanceLine, setFile, setColumn, negateStatement, setBasicBlock, constAddPc, fixedAdvancePc, setPrologueEnd, setEpilogueBegin, setIsa }
-const enum Extended { endSequence = 1, setAddress = 2, defineFile = 3 }
-const enum Content { path = 1, directoryIndex = 2 }
+enum Op { copy = 1, advancePc, advanceLine, setFile, setColumn, negateStatement, setBasicBlock, constAddPc, fixedAdvancePc, setPrologueEnd, setEpilogueBegin, setIsa }
+enum Extended { endSequence = 1, setAddress = 2, defineFile = 3 }
+enum Content { path = 1, directoryIndex = 2 }
 
 interface Header {
   readonly version: number;

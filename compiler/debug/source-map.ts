@@ -1,13 +1,16 @@
 /** Source maps of wasm (the custom section `sourceMappingURL`; WebAssembly tool conventions, "Source maps"): positions are byte offsets in the file, all on one line. */
 import type { Diagnostic } from '../diagnostics.js';
+import type { BuildOptions, ResolvedOptions } from '../options.js';
+import { resolveFeatures } from '../wasm/features.js';
 import type { WasmModule } from '../wasm/module.js';
+import { parseModule } from '../wasm/parse.js';
 import type { PlaceRow } from './place-rows.js';
 import { PlaceTableWriter } from './place-table.js';
 import { mapPath } from './source-files.js';
 
 interface SourceMap { readonly version: number; readonly sources: readonly (string | null)[]; readonly sourceRoot?: string; readonly mappings: string }
 
-interface Options { readonly name: string; readonly pathMap: readonly (readonly [from: string, to: string])[]; readonly readSourceMap?: (url: string) => Uint8Array | undefined }
+type Options = Pick<ResolvedOptions, 'name' | 'pathMap' | 'readSourceMap'>;
 
 /** The URL that the module names; undefined without one. */
 function urlOf({ bytes, customSections }: WasmModule): string | undefined {
@@ -20,7 +23,7 @@ function urlOf({ bytes, customSections }: WasmModule): string | undefined {
 }
 
 /** The text behind a URL; undefined when it cannot be had. */
-function fetchText(url: string, { readSourceMap: readFile }: Options): string | undefined {
+function fetchText(url: string, readFile: BuildOptions['readSourceMap']): string | undefined {
   const data = /^data:[^,]*?(;base64)?,(.*)$/s.exec(url);
   try {
     if (data) return data[1] ? Buffer.from(data[2], 'base64').toString('utf8') : decodeURIComponent(data[2]);
@@ -28,6 +31,16 @@ function fetchText(url: string, { readSourceMap: readFile }: Options): string | 
     return bytes && Buffer.from(bytes).toString('utf8');
   } catch {
     return undefined;
+  }
+}
+
+/** The text of the source map that a module names; undefined when it names none that can be had, or is no module. */
+export function sourceMapText(bytes: Uint8Array, { readSourceMap, features }: Pick<BuildOptions, 'readSourceMap' | 'features'>): string | undefined {
+  try {
+    const url = urlOf(parseModule(bytes, { name: '', features: resolveFeatures(features) }));
+    return url === undefined ? undefined : fetchText(url, readSourceMap);
+  } catch {
+    return undefined; // the compiler says why
   }
 }
 
@@ -86,7 +99,7 @@ export function readSourceMap(module: WasmModule, code: { start: number; end: nu
   if (url === undefined) return { table: undefined, warnings: [] };
   const shown = url.startsWith('data:') ? 'in the module' : JSON.stringify(url);
   const without = (why: string) => ({ table: undefined, warnings: [{ kind: 'malformed' as const, message: `stacks will be without lines: the source map ${shown} ${why}`, place: { file: options.name } }] });
-  const text = fetchText(url, options);
+  const text = fetchText(url, options.readSourceMap);
   if (text === undefined) return without('cannot be read');
   const map = parseMap(text);
   if (!map) return without('is none of version 3');

@@ -3,6 +3,7 @@
  * module's custom sections, or else of a source map. What is malformed in there costs lines in stacks, never the build.
  */
 import type { Diagnostic } from '../diagnostics.js';
+import type { ResolvedOptions } from '../options.js';
 import type { WasmModule } from '../wasm/module.js';
 import { DwarfError, type DwarfSections } from './dwarf-reader.js';
 import { type LineSequence, type LineTable, readLineTables } from './dwarf-lines.js';
@@ -12,14 +13,8 @@ import { PlaceTableWriter } from './place-table.js';
 import { mapPath, pathOf } from './source-files.js';
 import { readSourceMap } from './source-map.js';
 
-export interface SourceTableOptions {
-  /** The input's name, for warnings. */
-  readonly name: string;
-  /** What the beginnings of paths are replaced by. */
-  readonly pathMap: readonly (readonly [from: string, to: string])[];
-  /** Reads a file that the module names as its source map; undefined when it cannot. */
-  readonly readSourceMap?: (url: string) => Uint8Array | undefined;
-}
+/** The input's name, for warnings; what becomes of paths; how a source map is read. */
+export type SourceTableOptions = Pick<ResolvedOptions, 'name' | 'pathMap' | 'readSourceMap'>;
 
 export interface SourceTable { readonly table: Buffer | undefined; readonly warnings: readonly Diagnostic[] }
 
