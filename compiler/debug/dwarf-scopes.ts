@@ -31,8 +31,8 @@ export interface ScopeTree {
 }
 
 /** Bounds of memory; programs of tens of megabytes stay below them. */
-const MAX_SCOPES = 4_000_000;
-const MAX_RANGES = 8_000_000;
+const MAX_SCOPES = 2_000_000;
+const MAX_RANGES = 2_000_000;
 /** Functions inlined into each other. */
 const MAX_CHAIN = 250;
 /** Entries that name each other as their origins. */

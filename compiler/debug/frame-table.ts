@@ -10,7 +10,7 @@ import { joinRows, type PaintedScope } from './place-rows.js';
 import { PlaceTableWriter } from './place-table.js';
 
 /** What LLVM appends to the symbol of a copy that it makes of a function for certain arguments. */
-const COPY = /\.specialized\.\d+$/;
+const COPY = /\.specialized\.\d+(\.\d+)?$/;
 
 /** Writes a scope for each wasm function that has code of its own; gives them by the function's index. */
 function writeFunctions(writer: PlaceTableWriter, sections: readonly ElfSection[], module: WasmModule): Map<number, PaintedScope> {

@@ -19,26 +19,45 @@
 
 using namespace llvm;
 
-/* The charge's asm as the prelude spells it (compiler/llvm/prelude.ts), the same with the amount in a register, and the largest amount that the first can add. One row an architecture. */
+/* The charge's asm as the prelude spells it (compiler/llvm/prelude.ts), the same with the amount in a register, reading the fuel, and the largest amount that the first can add.
+ * One row an architecture. */
 static const struct ChargeAsm {
-  StringRef text, constraints, registerText, registerConstraints;
+  StringRef text, constraints, registerText, registerConstraints, readText;
   uint64_t maxImmediate;
 } CHARGES[] = {
-    {"addq $0, %rbp", "i,~{dirflag},~{fpsr},~{flags}", "addq $0, %rbp", "r,~{dirflag},~{fpsr},~{flags}", (UINT64_C(1) << 31) - 1},
-    {".if ${0:c} & 0xfff\nadd x28, x28, #(${0:c} & 0xfff)\n.endif\n.if ${0:c} >> 12\nadd x28, x28, #(${0:c} >> 12), lsl #12\n.endif", "i", "add x28, x28, $0", "r",
+    {"addq $0, %rbp", "i,~{dirflag},~{fpsr},~{flags}", "addq $0, %rbp", "r,~{dirflag},~{fpsr},~{flags}", "movq %rbp, $0", (UINT64_C(1) << 31) - 1},
+    {".if ${0:c} & 0xfff\nadd x28, x28, #(${0:c} & 0xfff)\n.endif\n.if ${0:c} >> 12\nadd x28, x28, #(${0:c} >> 12), lsl #12\n.endif", "i", "add x28, x28, $0", "r", "mov $0, x28",
      (UINT64_C(1) << 24) - 1},
 };
 
-static const ChargeAsm *chargeAsm(const CallInst *call) {
+static bool isAsm(const CallInst *call, StringRef text, StringRef constraints) {
   auto *assembly = dyn_cast<InlineAsm>(call->getCalledOperand());
-  if (!assembly) return nullptr;
+  return assembly && assembly->getAsmString() == text && assembly->getConstraintString() == constraints;
+}
+
+/* The row of a charge, of either form; NULL for any other call. */
+static const ChargeAsm *chargeAsm(const CallInst *call) {
   for (const ChargeAsm &row : CHARGES)
-    if (assembly->getAsmString() == row.text && assembly->getConstraintString() == row.constraints) return &row;
+    if (isAsm(call, row.text, row.constraints) || isAsm(call, row.registerText, row.registerConstraints)) return &row;
   return nullptr;
 }
 
+const Value *chargeAmount(const CallInst *call) { return chargeAsm(call) ? call->getArgOperand(0) : nullptr; }
+
 const ConstantInt *constantCharge(const CallInst *call) {
-  return chargeAsm(call) ? dyn_cast<ConstantInt>(call->getArgOperand(0)) : nullptr;
+  const ChargeAsm *row = chargeAsm(call);
+  return row && isAsm(call, row->text, row->constraints) ? dyn_cast<ConstantInt>(call->getArgOperand(0)) : nullptr;
+}
+
+bool isFuelRead(const CallInst *call) {
+  return any_of(CHARGES, [&](const ChargeAsm &row) { return isAsm(call, row.readText, "=r"); });
+}
+
+Value *emitFuelRead(IRBuilder<> &builder, const CallInst *charge) {
+  auto *type = FunctionType::get(builder.getInt64Ty(), false);
+  CallInst *read = builder.CreateCall(type, InlineAsm::get(type, chargeAsm(charge)->readText, "=r", true), {}, "fuel");
+  read->setAttributes(charge->getAttributes().removeParamAttributes(builder.getContext(), 0));
+  return read;
 }
 
 uint64_t maxCharge(const CallInst *charge) { return chargeAsm(charge)->maxImmediate; }
@@ -83,6 +102,7 @@ void codegen_optimise(LLVMModuleRef moduleRef, LLVMTargetMachineRef machineRef, 
   builder.registerOptimizerLastEPCallback([](ModulePassManager &passes, OptimizationLevel reached, ThinOrFullLTOPhase) {
     if (reached != OptimizationLevel::O0) passes.addPass(createModuleToFunctionPassAdaptor(MergeChargesPass()));
     passes.addPass(createModuleToFunctionPassAdaptor(LocateFaultsPass()));
+    passes.addPass(createModuleToFunctionPassAdaptor(CheckChargesPass()));
   });
   ModulePassManager passes = level == 0 ? builder.buildO0DefaultPipeline(levels[0]) : builder.buildPerModuleDefaultPipeline(levels[level]);
   passes.run(module, modules);

@@ -9,6 +9,11 @@
 
 /* The amount of a charge with a constant cost (the prelude's waot.charge, inlined), or NULL when the call is anything else. */
 const llvm::ConstantInt *constantCharge(const llvm::CallInst *call);
+/* The amount of a charge of either form, constant or not, or NULL when the call is anything else. */
+const llvm::Value *chargeAmount(const llvm::CallInst *call);
+/* Whether the call reads the fuel register, and emitting one, for the architecture of a charge. */
+bool isFuelRead(const llvm::CallInst *call);
+llvm::Value *emitFuelRead(llvm::IRBuilder<> &builder, const llvm::CallInst *charge);
 /* The largest amount that a charge shaped like this one can add as a constant. */
 uint64_t maxCharge(const llvm::CallInst *charge);
 /* Emits a charge of an amount, shaped like an existing one of the same function. */
@@ -29,6 +34,11 @@ struct KeepCallsApartPass : llvm::PassInfoMixin<KeepCallsApartPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 struct LocateFaultsPass : llvm::PassInfoMixin<LocateFaultsPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+
+/* See check_charges.cc. The last that changes charges. */
+struct CheckChargesPass : llvm::PassInfoMixin<CheckChargesPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 
