@@ -9,6 +9,7 @@ import { makeFrameTable } from './debug/frame-table.js';
 import { makeSourceTable } from './debug/source-table.js';
 import { CompileError, type Diagnostic } from './diagnostics.js';
 import { linkObjects, sealArtifact } from './link.js';
+import { findTarget } from './llvm/target.js';
 import { resolveOptions, type BuildOptions, type BuildResult, type ResolvedOptions } from './options.js';
 import { resolveFeatures } from './wasm/features.js';
 import type { WasmModule } from './wasm/module.js';
@@ -56,7 +57,8 @@ async function buildWith(child: CompileProcess, bytes: Uint8Array, given: BuildO
 /** Links; then adds what backtraces read, which needs the addresses of the linked code. */
 async function finish(compiled: CompiledModule, module: WasmModule, options: ResolvedOptions): Promise<{ artifact: Uint8Array; warnings: readonly Diagnostic[] }> {
   if (options.emit !== 'artifact') return { artifact: Buffer.concat(compiled.outputs), warnings: [] };
-  const linked = await linkObjects(compiled.outputs, { soname: basename(options.name) });
+  const linked = await linkObjects(compiled.outputs, { soname: basename(options.name), triple: options.target });
+  if (findTarget(options.target).format !== 'elf') return { artifact: sealArtifact(linked), warnings: [] }; // what would read the tables does not run there
   const frames = { name: SECTION_FRAMES, bytes: makeFrameTable(linked, module, options.debug) };
   const { table, warnings } = options.debug ? makeSourceTable(module, options) : { table: undefined, warnings: [] };
   return { artifact: sealArtifact(appendSections(linked, [frames, ...(table ? [{ name: SECTION_SOURCES, bytes: table }] : [])])), warnings };
