@@ -19,6 +19,26 @@ export const NOTE_HEADER = 1;
 export const NOTE_MANIFEST = 2;
 /** Note type of the function table: u32 count of defined functions; their u32 byte offsets in the wasm file; their symbols, each ending in NUL, empty for `func[index]`. For backtraces. */
 export const NOTE_FUNCTIONS = 3;
+/**
+ * Sections of an artifact that only backtraces read, so they are not mapped. `SECTION_FRAMES`: which wasm function each address of the artifact's code is of, by way of which functions that LLVM inlined; with
+ * -g also which byte of the wasm file. `SECTION_SOURCES`, with -g, of modules that have debugging information or a source map: which line of which source each byte of the wasm file comes from, by way of
+ * which functions that the module's producer inlined.
+ *
+ * Both are place tables. Numbers are LEB128, differences signed by zigzag (the sign in the lowest bit):
+ *
+ *     u8 PLACES_VERSION
+ *     strings   count, then each: bytes, UTF-8
+ *     scopes    count, then each: parent, name, file, line, column
+ *     rows      count, then each: u8 head, [address - last - 15], [scope - last], [file - last], [line - last], [column - last]
+ *
+ * The head's high half is the difference of the address, 15 if it is that or more and follows; its bits 0 to 3 say which of the others follow. A row holds from its address up to the next row's. All
+ * "last" values begin as 0. Strings and scopes are numbered from 1 in their order; 0 is none, or not known. A scope is code of a function, out of line (parent 0) or inlined into its parent, a scope before it,
+ * by a call at the place that is given. Among sources, a name and a file are strings, lines and columns count from 1. Among frames, a name is 1 + the wasm function's index, a line is an offset in the
+ * wasm file, and file and column are 0.
+ */
+export const PLACES_VERSION = 1;
+export const SECTION_FRAMES = '.wasm_aot.frames';
+export const SECTION_SOURCES = '.wasm_aot.sources';
 /** The one symbol that an artifact exports: its `waot_module_desc`. */
 export const DESCRIPTOR_SYMBOL = 'waot_module';
 

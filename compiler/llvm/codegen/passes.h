@@ -24,8 +24,21 @@ struct VersionLoopsPass : llvm::PassInfoMixin<VersionLoopsPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 
+/* See reroll_loops.cc. Needs loop-simplify and LCSSA form. */
+struct RerollLoopsPass : llvm::PassInfoMixin<RerollLoopsPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+
 /* See merge_charges.cc. */
 struct MergeChargesPass : llvm::PassInfoMixin<MergeChargesPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+
+/* See exact_locations.cc. The first runs before all other passes, the second after them. */
+struct KeepCallsApartPass : llvm::PassInfoMixin<KeepCallsApartPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+struct LocateFaultsPass : llvm::PassInfoMixin<LocateFaultsPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 
