@@ -81,6 +81,8 @@ static void match(void) {
                                         !waot_valtype_matches(WAOT_VALTYPE_I32, NULL, WAOT_VALTYPE_FUNCREF, NULL));
 }
 
+static void add_reference(void *data, uint64_t reference) { *(uint64_t *)data += reference; }
+
 /* Tables and globals of typed references that the host makes. */
 static void host_objects(void) {
   const waot_type *a = waot_type_intern(1, 0, i32);
@@ -92,6 +94,10 @@ static void host_objects(void) {
   CHECK("a global as well", global != NULL && waot_global_valtype(global) == WAOT_VALTYPE_NULLFUNCREF && waot_global_ref(global) == NULL);
   CHECK("what is no reference type is refused", waot_table_new_typed(store, WAOT_VALTYPE_I32, NULL, 1, 2, 0) == NULL && waot_global_new_typed(store, 0x55, NULL, 0, &null) == NULL);
   CHECK("the plain functions take the plain types", waot_table_new(store, WAOT_VALTYPE_REF_FUNC, 1, 2, 0) == NULL && waot_global_new(store, WAOT_VALTYPE_REF_FUNC, 0, &null) == NULL);
+  uint64_t seen = 0;
+  waot_table_new_typed(store, WAOT_VALTYPE_REF_EXTERN, NULL, 1, 1, 77);
+  waot_store_visit_externrefs(store, add_reference, &seen);
+  CHECK("references to host values are roots whether or not null is of their type", seen == 77);
   waot_store_delete(store);
 }
 
