@@ -31,6 +31,12 @@ void guest_open(const char *path) {
   CHECK_EQUAL(dl_iterate_phdr(register_text, (void *)path), 1);
 }
 
+/* What the builtins read of a descriptor: one passive segment of each kind. */
+static const struct waot_data_desc data_segment = { .mode = WAOT_SEGMENT_PASSIVE, .bytes = "0123456789abcdef", .length = 16 };
+static const struct waot_const_expr nulls[4] = { { .kind = WAOT_CONST_REF_NULL }, { .kind = WAOT_CONST_REF_NULL }, { .kind = WAOT_CONST_REF_NULL }, { .kind = WAOT_CONST_REF_NULL } };
+static const struct waot_elem_desc element_segment = { .mode = WAOT_SEGMENT_PASSIVE, .items = (void *)(uintptr_t)nulls, .length = 4, .valtype = WAOT_VALTYPE_FUNCREF };
+static const struct waot_module_desc descriptor = { .datas = (void *)(uintptr_t)&data_segment, .data_count = 1, .elems = (void *)(uintptr_t)&element_segment, .elem_count = 1 };
+
 void guest_init(struct guest *g, waot_host_fn fn, void *data) {
   waot_error error;
   memset(g, 0, sizeof *g);
@@ -44,6 +50,14 @@ void guest_init(struct guest *g, waot_host_fn fn, void *data) {
   g->memory = waot_memory_new(g->store, 1, 10, &error);
   CHECK(g->store && g->memory);
   g->memories[0] = g->memory;
+  g->tables[0] = (struct waot_table_object *)waot_table_new(g->store, WAOT_VALTYPE_FUNCREF, 10, 1000, 0);
+  CHECK(g->tables[0]);
+  g->data_lengths[0] = data_segment.length;
+  g->elem_lengths[0] = element_segment.length;
+  g->instance.desc = &descriptor;
+  g->instance.tables = g->tables;
+  g->instance.data_lengths = g->data_lengths;
+  g->instance.elem_lengths = g->elem_lengths;
   g->instance.store = g->store;
   g->instance.memories = g->memories;
   g->instance.vmctx = &g->vmctx.head;

@@ -208,11 +208,11 @@ export abstract class StatementWriter extends AddressWriter {
     const { w, random } = this;
     const sum = random.pick(this.sums);
     if (random.oneIn(2)) {
-      w.op('memory.size', 0).op('i64.extend_i32_u').get(sum).op('i64.add').set(sum);
+      w.memoryOp('memory.size').op('i64.extend_i32_u').get(sum).op('i64.add').set(sum);
       return;
     }
     this.rarely();
-    w.block('if', () => void w.i32(random.pick([0, 1, 1, 2, -1])).op('memory.grow', 0).op('i64.extend_i32_s').get(sum).op('i64.xor').set(sum));
+    w.block('if', () => void w.i32(random.pick([0, 1, 1, 2, -1])).memoryOp('memory.grow').op('i64.extend_i32_s').get(sum).op('i64.xor').set(sum));
   }
 
   private bulk(): void {
@@ -223,8 +223,7 @@ export abstract class StatementWriter extends AddressWriter {
     else w.get(ADDRESS);
     if (random.below(4)) w.i32(random.pick(lengths));
     else w.get(COUNT);
-    if (random.oneIn(2)) w.op('memory.copy', 0, 0);
-    else w.op('memory.fill', 0);
+    w.memoryOp(random.pick(['memory.copy', 'memory.fill']));
   }
 
   /** Slots of the table change, among those that calls go through. */

@@ -98,8 +98,10 @@ void codegen_optimise(LLVMModuleRef moduleRef, LLVMTargetMachineRef machineRef, 
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, callGraph, modules);
   builder.registerVectorizerStartEPCallback(addMetering);
+  builder.registerPipelineStartEPCallback([](ModulePassManager &passes, OptimizationLevel) { passes.addPass(createModuleToFunctionPassAdaptor(KeepCallsApartPass())); });
   builder.registerOptimizerLastEPCallback([](ModulePassManager &passes, OptimizationLevel reached, ThinOrFullLTOPhase) {
     if (reached != OptimizationLevel::O0) passes.addPass(createModuleToFunctionPassAdaptor(MergeChargesPass()));
+    passes.addPass(createModuleToFunctionPassAdaptor(LocateFaultsPass()));
     passes.addPass(createModuleToFunctionPassAdaptor(CheckChargesPass()));
   });
   ModulePassManager passes = level == 0 ? builder.buildO0DefaultPipeline(levels[0]) : builder.buildPerModuleDefaultPipeline(levels[level]);

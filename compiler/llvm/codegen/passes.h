@@ -29,6 +29,14 @@ struct MergeChargesPass : llvm::PassInfoMixin<MergeChargesPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 
+/* See exact_locations.cc. The first runs before all other passes, the second after them. */
+struct KeepCallsApartPass : llvm::PassInfoMixin<KeepCallsApartPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+struct LocateFaultsPass : llvm::PassInfoMixin<LocateFaultsPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+
 /* See check_charges.cc. The last that changes charges. */
 struct CheckChargesPass : llvm::PassInfoMixin<CheckChargesPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
