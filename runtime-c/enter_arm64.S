@@ -115,7 +115,7 @@ function waot_enter
   mov x20, x3
   ldr x28, [x1, #WAOT_LIMITS_FUEL]           /* from here to the landing x28 is the fuel; the caller's is saved above, as the CFI says */
   mov w9, #1
-  str w9, [x0, #WAOT_THREAD_IN_WASM]         /* before the load of the flag; checker_linux.c says why that needs no fence */
+  str w9, [x0, #WAOT_THREAD_IN_WASM]         /* before the load of the flag; checker.c says why that needs no fence */
   load_asleep w9, x9
   cbnz w9, .Lenter_wake
 .Lenter_awake:

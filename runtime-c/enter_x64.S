@@ -103,7 +103,7 @@ function waot_enter
   movq %rdx, %rbx                            /* func and args: in registers that the slow path keeps */
   movq %rcx, %r12
   movq WAOT_LIMITS_FUEL(%rsi), %rbp          /* from here to the landing rbp is the fuel; the caller's is saved above, as the CFI says */
-  movl $1, WAOT_THREAD_IN_WASM(%rdi)         /* before the load of the flag; checker_linux.c says why that needs no fence */
+  movl $1, WAOT_THREAD_IN_WASM(%rdi)         /* before the load of the flag; checker.c says why that needs no fence */
   cmpl $0, waot_checker_asleep(%rip)
   jne .Lenter_wake
 .Lenter_awake:

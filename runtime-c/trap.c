@@ -41,7 +41,7 @@ static void on_tick(int signal, siginfo_t *info, void *context_ptr) {
   int saved_errno = errno;
   struct waot_thread *thread = waot_thread_current;
   /* Only our checker's ticks for this very thread: not a signal that another process sent, nor one for a thread that has ended. */
-  if (info->si_code != SI_QUEUE || info->si_pid != own_pid || !thread || info->si_value.sival_ptr != thread) {
+  if (!waot_os_is_tick(info, thread, own_pid)) {
     waot_signal_pass_on(signal, info, context_ptr, true);
     return;
   }

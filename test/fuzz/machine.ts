@@ -3,7 +3,7 @@ import type { ValType, WasmModule } from '../../compiler/wasm/module.js';
 import { Global, load, type Module, OutOfFuel, Store, Table, Trap } from '../../loader/index.js';
 import { COUNTER } from '../fuel/inject.js';
 import { Random } from './random.js';
-import { argumentOf, type Call, type Event, OUT_OF_FUEL, type Session, STACK, type State, show, showCall } from './session.js';
+import { argumentOf, type Call, callsOf, type Event, OUT_OF_FUEL, type Session, STACK, type State, show, showCall } from './session.js';
 
 type Func = (...args: readonly unknown[]) => unknown;
 type ImportObject = Record<string, Record<string, unknown>>;
@@ -70,6 +70,7 @@ export abstract class Machine {
   private initial: { readonly values: unknown[]; readonly table: unknown[][]; readonly sizes: readonly number[] } | undefined;
   private events: Event[] = [];
   private looking = true;
+  private nested = false;
   private looks = 0;
 
   constructor(protected readonly setting: Setting) {}
@@ -78,6 +79,8 @@ export abstract class Machine {
   /** Fuel consumed, also when there is no instance. */
   protected abstract consumed(): bigint;
   protected abstract restart(limit: bigint): void;
+  /** Charges fuel on behalf of a host function. */
+  protected abstract charge(fuel: bigint): void;
   protected abstract makeGlobal(type: ValType, mutable: boolean, value: unknown): unknown;
   protected abstract makeTable(element: 'funcref' | 'externref', limits: { initial: number; maximum?: number }): unknown;
 
@@ -115,7 +118,8 @@ export abstract class Machine {
     const { exports } = this.running as Running;
     const ended = outcome(() => (exports[call.name] as Func)(...call.args));
     if (ended === OUT_OF_FUEL) {
-      this.events.push({ text: OUT_OF_FUEL, consumed: this.consumed() });
+      // Once only, though calls within calls end so, too.
+      if (this.events.at(-1)?.text !== OUT_OF_FUEL) this.events.push({ text: OUT_OF_FUEL, consumed: this.consumed() });
       return false;
     }
     this.event(`${showCall(call)}: ${ended}`, this.looking);
@@ -129,6 +133,35 @@ export abstract class Machine {
 
   private hostCall(text: string): void {
     this.event(text, this.looking && this.running !== undefined && this.looks-- > 0);
+  }
+
+  /** What a host function may do meanwhile, by a number that is a function of its arguments: mostly nothing. */
+  private act(number: number): void {
+    if (!this.running) return;
+    const random = new Random(Math.imul(number, 0x9e3779b1));
+    const [memory] = this.memories();
+    switch (random.below(12)) {
+      case 0:
+        if (memory) new Uint8Array(memory.buffer)[random.below(Math.max(1, memory.buffer.byteLength))] = random.next();
+        return;
+      case 1:
+        if (memory && random.oneIn(4)) outcome(() => memory.grow(1));
+        return;
+      case 2: return this.charge(BigInt(random.below(50)));
+      case 3: return this.callBack(random);
+      default:
+    }
+  }
+
+  /** Into wasm from a host function that wasm called; what that ends with is an event, and otherwise the host's own business. */
+  private callBack(random: Random): void {
+    if (this.nested) return;
+    const { module } = this.setting;
+    const calls = callsOf(module, random.next(), 1).flat();
+    if (calls.length === 0) return;
+    this.nested = true;
+    this.call(random.pick(calls));
+    this.nested = false;
   }
 
   private exported<T>(prefix: string): T[] {
@@ -181,6 +214,7 @@ export abstract class Machine {
         const { results } = module.types[desc.type];
         return (...args: unknown[]) => {
           this.hostCall(`${name}(${args.map(show).join(', ')})`);
+          this.act(resultOf('i32', args, seed) as number);
           const values = results.map((type) => resultOf(type, args, seed));
           return values.length > 1 ? values : values[0];
         };
@@ -224,6 +258,9 @@ export class V8Machine extends Machine {
   protected override consumed(): bigint {
     return this.exports ? (this.exports[COUNTER] as WebAssembly.Global).value : 0n;
   }
+  protected override charge(fuel: bigint): void {
+    ((this.exports as WebAssembly.Exports)[COUNTER] as WebAssembly.Global).value += fuel;
+  }
   protected override restart(): void {
     ((this.exports as WebAssembly.Exports)[COUNTER] as WebAssembly.Global).value = 0n;
   }
@@ -250,6 +287,9 @@ export class OurMachine extends Machine {
   }
   protected override consumed(): bigint {
     return this.store.fuel.consumed;
+  }
+  protected override charge(fuel: bigint): void {
+    this.store.fuel.charge(fuel);
   }
   protected override restart(limit: bigint): void {
     this.store.fuel.set(limit);

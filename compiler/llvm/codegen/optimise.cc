@@ -79,6 +79,7 @@ static void addMetering(FunctionPassManager &passes, OptimizationLevel level) {
   passes.addPass(EarlyCSEPass(true));
   passes.addPass(SimplifyCFGPass()); /* arms of branches that held nothing but a charge */
   passes.addPass(createFunctionToLoopPassAdaptor(LICMPass(LICMOptions()), true));
+  passes.addPass(RerollLoopsPass());
 }
 
 void codegen_optimise(LLVMModuleRef moduleRef, LLVMTargetMachineRef machineRef, int level) {

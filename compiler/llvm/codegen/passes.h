@@ -24,6 +24,11 @@ struct VersionLoopsPass : llvm::PassInfoMixin<VersionLoopsPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 
+/* See reroll_loops.cc. Needs loop-simplify and LCSSA form. */
+struct RerollLoopsPass : llvm::PassInfoMixin<RerollLoopsPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+
 /* See merge_charges.cc. */
 struct MergeChargesPass : llvm::PassInfoMixin<MergeChargesPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
