@@ -36,7 +36,7 @@ export abstract class StatementWriter extends AddressWriter {
   protected abstract loop(complexity: number, nesting: number): void;
 
   protected statement(nesting: number): void {
-    const { w, random } = this;
+    const { random } = this;
     if (this.statements-- <= 0) return;
     const kind = random.below(36);
     if (kind < 7) this.store();
