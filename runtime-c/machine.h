@@ -41,6 +41,12 @@ static inline void machine_redirect(ucontext_t *context, const void *pc, void *s
   regs[REG_RAX] = result;
 }
 
+static inline uintptr_t machine_stack_pointer(void) {
+  uintptr_t sp;
+  __asm__("mov %%rsp, %0" : "=r"(sp));
+  return sp;
+}
+
 static inline struct waot_code_place machine_place(const ucontext_t *context) { return (struct waot_code_place){ machine_pc(context), machine_sp(context), 0, 0 }; }
 
 /* Where compiled code left for the host: the trampolines note the stack pointer of their entry, at which the return address lies. */
@@ -83,6 +89,12 @@ static inline void machine_redirect(ucontext_t *context, const void *pc, void *s
   context->uc_mcontext.pc = (uintptr_t)pc;
   context->uc_mcontext.sp = (uintptr_t)sp;
   context->uc_mcontext.regs[0] = (uint32_t)result;
+}
+
+static inline uintptr_t machine_stack_pointer(void) {
+  uintptr_t sp;
+  __asm__("mov %0, sp" : "=r"(sp));
+  return sp;
 }
 
 #define MACHINE_DWARF_SP 31

@@ -74,9 +74,9 @@ async function recordByPerf(): Promise<void> {
   await closeCompiler();
   const script = `import(${JSON.stringify(new URL('../../loader/index.js', import.meta.url).href)}).then(({ load }) => { for (let i = 0; i < 5; i++) load(${JSON.stringify(path)}).instantiate().exports.hot_caller(300000); })`;
   const recorded = run('perf', ['record', '-F', '199', '-o', at('perf.data'), '--call-graph', 'dwarf,8192', process.execPath, '-e', script]);
-  const { text } = run('perf', ['script', '-i', at('perf.data'), '-F', 'ip,sym'], 120_000);
+  const { text } = run('perf', ['script', '--no-inline', '-i', at('perf.data'), '-F', 'ip,sym'], 120_000);
   const chains = text.split(/\n\s*\n/).filter((chain) => /hot_leaf/.test(chain));
-  const good = chains.filter((chain) => /hot_leaf[\s\S]*hot_caller[\s\S]*waot_enter[\s\S]*waot_call/.test(chain));
+  const good = chains.filter((chain) => /hot_leaf[\s\S]*hot_caller[\s\S]*waot_enter[\s\S]*call_export/.test(chain));
   report(recorded.ok && chains.length > 10 && good.length > chains.length * 0.9, `perf: ${good.length} of ${chains.length} samples in wasm show its functions, and how it was entered`);
 }
 
