@@ -1,6 +1,6 @@
 /** The descriptor: what the runtime must know of a module to instantiate it, as LLVM IR text (LLVM 22 syntax), with the adapters and the notes. */
 import {
-  ABI_VERSION, Arch, ConstKind, CpuFeature, DESCRIPTOR_STRUCTS, DESCRIPTOR_SYMBOL, ExternKind, FuelMode, NOTE_FUNCTIONS, NOTE_HEADER, NOTE_MANIFEST, NOTE_NAME, Os, SegmentMode, VALUE_SIZE, ValType,
+  ABI_VERSION, Arch, ConstKind, CpuFeature, DESCRIPTOR_STRUCTS, DESCRIPTOR_SYMBOL, ExternKind, FuelMode, NOTE_FUNCTIONS, NOTE_HEADER, NOTE_MANIFEST, NOTE_NAME, OWED_ROWS_SECTION, Os, SegmentMode, VALUE_SIZE, ValType,
   type AbiType,
 } from '../../runtime-c/abi.js';
 import { irType } from '../llvm/builder.js';
@@ -16,6 +16,9 @@ type StructName = (typeof DESCRIPTOR_STRUCTS)[number]['name'];
 type Field = number | bigint | string;
 
 const IR: Record<AbiType, string> = { ptr: 'ptr', u8: 'i8', i32: 'i32', u32: 'i32', i64: 'i64', u64: 'i64' };
+
+/** What the linker calls the ends of the rows' section; null in an artifact that has none. */
+const OWED_ROWS = { start: `__start_${OWED_ROWS_SECTION}`, end: `__stop_${OWED_ROWS_SECTION}` };
 
 /** Gathers constants of the descriptor module. */
 class DataWriter {
@@ -160,6 +163,7 @@ function moduleDesc(d: DataWriter, plan: ModulePlan): { type: string; value: str
     tables: d.array('limits_desc', module.tables.map((table) => limitsDesc(table.limits, ValType[table.element]))),
     memories: d.array('limits_desc', module.memories.map((memory) => limitsDesc(memory.limits))),
     globals: globalsArray(d, plan), exports: exportsArray(d, plan), ...segmentArrays(d, plan),
+    owed_rows: `@${OWED_ROWS.start}`, owed_rows_end: `@${OWED_ROWS.end}`,
   });
 }
 
@@ -212,6 +216,7 @@ export function emitDescriptor(plan: ModulePlan, identity: ArtifactIdentity): st
   });
   return [
     ...declarations,
+    ...Object.values(OWED_ROWS).map((symbol) => `@${symbol} = extern_weak hidden global i8`),
     ...d.lines,
     `@${DESCRIPTOR_SYMBOL} = constant ${desc.type} ${desc.value}, align 8`,
     `@waot.notes = private constant [${noteBytes.length} x i8] ${bytesLiteral(noteBytes)}, section ".note.wasm_aot", align 4`,

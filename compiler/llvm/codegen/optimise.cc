@@ -24,7 +24,7 @@ static const struct ChargeAsm {
   StringRef text, constraints, registerText, registerConstraints;
   uint64_t maxImmediate;
 } CHARGES[] = {
-    {"addq $0, %rbp", "i,~{dirflag},~{fpsr},~{flags}", "addq $0, %rbp", "r,~{dirflag},~{fpsr},~{flags}", (UINT64_C(1) << 31) - 1},
+    {"leaq ${0:c}(%rbp), %rbp", "i", "leaq (%rbp,$0), %rbp", "r", (UINT64_C(1) << 31) - 1},
     {".if ${0:c} & 0xfff\nadd x28, x28, #(${0:c} & 0xfff)\n.endif\n.if ${0:c} >> 12\nadd x28, x28, #(${0:c} >> 12), lsl #12\n.endif", "i", "add x28, x28, $0", "r",
      (UINT64_C(1) << 24) - 1},
 };
@@ -35,6 +35,10 @@ static const ChargeAsm *chargeAsm(const CallInst *call) {
   for (const ChargeAsm &row : CHARGES)
     if (assembly->getAsmString() == row.text && assembly->getConstraintString() == row.constraints) return &row;
   return nullptr;
+}
+
+bool isChargeText(StringRef text) {
+  return any_of(CHARGES, [text](const ChargeAsm &row) { return row.text == text; });
 }
 
 const ConstantInt *constantCharge(const CallInst *call) {

@@ -9,6 +9,8 @@
 
 /* The amount of a charge with a constant cost (the prelude's waot.charge, inlined), or NULL when the call is anything else. */
 const llvm::ConstantInt *constantCharge(const llvm::CallInst *call);
+/* Whether the text of an asm is that of a charge with a constant cost, its only operand. */
+bool isChargeText(llvm::StringRef text);
 /* The largest amount that a charge shaped like this one can add as a constant. */
 uint64_t maxCharge(const llvm::CallInst *charge);
 /* Emits a charge of an amount, shaped like an existing one of the same function. */
