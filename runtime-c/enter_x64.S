@@ -303,7 +303,8 @@ function waot_exit
   finish_exit exit
 end_function waot_exit
 
-/* Builtins that can call the host, because a memory's owner (V8) may have to be asked for its length: the whole way out, with the arguments passed through. */
+/* Builtins that can call the host, because a memory's owner (V8) may have to be asked for its length, or that can work long and stop in the middle, which the check at their return
+ * finds: the whole way out, with the arguments passed through. */
 .macro host_builtin name
   .hidden waot_builtin_\name
 function waot_builtin_enter_\name
@@ -319,6 +320,10 @@ host_builtin memory_grow
 host_builtin memory_fill
 host_builtin memory_copy
 host_builtin memory_init
+host_builtin table_grow
+host_builtin table_fill
+host_builtin table_copy
+host_builtin table_init
 
 /* The other builtins are the runtime's own code and never call the host: the fuel stays in rbp, in_wasm stays set, and a tick that finds the pc there does
  * nothing. They are still boundaries at which exhaustion, the stack and the interrupt flag are looked at. Arguments (rdi, rsi, rdx, rcx, r8, r9) pass
@@ -332,10 +337,6 @@ end_function waot_builtin_enter_\name
 .endm
 
 builtin data_drop
-builtin table_grow
-builtin table_fill
-builtin table_copy
-builtin table_init
 builtin elem_drop
 
 #endif /* __x86_64__ */

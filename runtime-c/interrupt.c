@@ -81,6 +81,15 @@ void waot_deadlines_check(void) {
   pthread_mutex_unlock(&lock);
 }
 
+bool waot_interrupt_check(const struct waot_thread_record *thread) {
+  const struct waot_activation *newest = thread->head.top;
+  if (newest == NULL) return false;
+  struct waot_store *store = newest->limits; /* its first member */
+  if (store->deadline != 0 && now_ns() >= store->deadline) add_reasons(store, WAOT_INTERRUPT_TIMEOUT);
+  if (waot_thread_is_ending(thread)) add_reasons(store, WAOT_INTERRUPT_ENDING);
+  return waot_store_interrupts(store) != 0;
+}
+
 void waot_interrupt_fork_prepare(void) { pthread_mutex_lock(&lock); }
 void waot_interrupt_fork_parent(void) { pthread_mutex_unlock(&lock); }
 void waot_interrupt_fork_child(void) { pthread_mutex_init(&lock, NULL); }

@@ -3,12 +3,16 @@
 #define WAOT_INTERRUPT_H
 
 #include "internal.h"
+#include "thread.h"
 
 /* Gives a new store its identity, and makes it reachable by that; ends both. */
 void waot_store_register(struct waot_store *store);
 void waot_store_unregister(struct waot_store *store);
 /* The checker's: interrupts the stores whose deadline has passed. */
 void waot_deadlines_check(void);
+/* What ticks and the checker look at, for code of the runtime's own that works long for the newest activation of the calling thread, with in_wasm clear: whether that is to end, by a
+ * request, its deadline or the thread's end. False where there is no activation. */
+bool waot_interrupt_check(const struct waot_thread_record *thread);
 /* For the fork handlers of init.c. */
 void waot_interrupt_fork_prepare(void);
 void waot_interrupt_fork_parent(void);

@@ -32,6 +32,7 @@ struct waot_thread_record {
   bool trace_is_new;
   int (*poll)(void *data);         /* waot_thread_set_poll() */
   void *poll_data;
+  uint64_t bulk_work;              /* bytes of bulk operators since they last looked for interruptions */
   uint32_t unanswered;             /* the checker's: periods that the pending tick has been under way */
   bool tick_due;                   /* the checker's: it has set tick_pending in this scan. Under waot_threads_lock, like the links */
   struct waot_thread_record *next, *prev;
@@ -71,7 +72,9 @@ void waot_checker_fork_prepare(void);
 void waot_checker_fork_parent(void);
 void waot_checker_fork_child(void);
 
-/* trap.c. The number of the tick signal, 0 before waot_init. */
+/* trap.c. Whether the host wants the thread to leave wasm for good (waot_thread_set_poll). Only where the thread is in the middle of nothing else. */
+bool waot_thread_is_ending(const struct waot_thread_record *thread);
+/* The number of the tick signal, 0 before waot_init. */
 extern int waot_tick_signal;
 /* Installs the handlers. Returns 0, or the signal that could not be had. */
 int waot_handlers_install(int tick_signal);

@@ -34,11 +34,9 @@ static void redirect(ucontext_t *context, struct waot_thread *thread, int status
   machine_redirect(context, waot_landing, thread->top, status);
 }
 
-/* Whether the host wants the thread to leave wasm for good. In compiled code only, where the thread is in the middle of nothing else. */
-static bool is_ending(struct waot_thread *thread) {
-  struct waot_thread_record *record = (struct waot_thread_record *)thread;
-  int (*poll)(void *) = __atomic_load_n(&record->poll, __ATOMIC_RELAXED);
-  return poll && poll(record->poll_data);
+bool waot_thread_is_ending(const struct waot_thread_record *thread) {
+  int (*poll)(void *) = __atomic_load_n(&thread->poll, __ATOMIC_RELAXED);
+  return poll && poll(thread->poll_data);
 }
 
 static void on_tick(int signal, siginfo_t *info, void *context_ptr) {
@@ -53,7 +51,7 @@ static void on_tick(int signal, siginfo_t *info, void *context_ptr) {
   /* Elsewhere - trampolines, builtins, memcpy - the fuel register may hold anything. The next tick, or the next boundary, will see it. */
   if (thread->top && waot_code_contains((void *)machine_pc(context))) {
     struct waot_limits *limits = ((const struct waot_activation *)thread->top)->limits;
-    if (is_ending(thread)) __atomic_fetch_or(&limits->interrupt, WAOT_INTERRUPT_ENDING, __ATOMIC_RELAXED);
+    if (waot_thread_is_ending((struct waot_thread_record *)thread)) __atomic_fetch_or(&limits->interrupt, WAOT_INTERRUPT_ENDING, __ATOMIC_RELAXED);
     if (machine_fuel(context) > 0) redirect(context, thread, WAOT_STATUS_OUT_OF_FUEL, machine_place(context));
     else if (__atomic_load_n(&limits->interrupt, __ATOMIC_RELAXED)) redirect(context, thread, WAOT_STATUS_INTERRUPTED, machine_place(context));
   }

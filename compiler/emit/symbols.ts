@@ -9,6 +9,13 @@ const RESERVED = /^(_.*|waot.*|llvm\..*|mem(cpy|move|set|cmp|pcpy|chr)|bcmp|bzer
 /** Longer names are cut: a symbol table of megabytes helps nobody. */
 const MAX_LENGTH = 512;
 
+/** A name as far as it can be a symbol; undefined where it cannot. Half of a surrogate pair, cut off, becomes what it becomes in UTF-8: names that differ in it alone would be one. */
+function plainName(name: string | undefined): string | undefined {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must go
+  const plain = name?.replace(/[\x00-\x1f\x7f]/g, '?').slice(0, MAX_LENGTH);
+  return plain && !plain.includes('@') && !plain.startsWith('func[') ? Buffer.from(plain).toString() : undefined;
+}
+
 /**
  * The symbol of every function, by index: its name from the name section, or that of an export, else `func[12]`; ` [12]` is appended where the name is taken
  * or reserved, so that symbols are unique.
@@ -18,11 +25,10 @@ export function assignSymbols(module: WasmModule): string[] {
   for (const { kind, index, name } of module.exports) if (kind === 'func' && !names.has(index)) names.set(index, name);
   const taken = new Set<string>();
   return module.funcs.map((_, index) => {
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must go
-    const plain = names.get(index)?.replace(/[\x00-\x1f\x7f]/g, '?').slice(0, MAX_LENGTH);
-    const usable = plain && !plain.includes('@') && !plain.startsWith('func[');
-    const unique = usable && !RESERVED.test(plain) && !taken.has(plain);
-    const symbol = unique ? plain : usable ? `${plain} [${index}]` : `func[${index}]`;
+    const plain = plainName(names.get(index));
+    let symbol = plain === undefined ? `func[${index}]` : RESERVED.test(plain) ? `${plain} [${index}]` : plain;
+    // More than once where another function's name ends in this very index.
+    while (taken.has(symbol)) symbol += ` [${index}]`;
     taken.add(symbol);
     return symbol;
   });

@@ -140,6 +140,30 @@ static void test_poll(void) {
   guest_free(&g);
 }
 
+/* One bulk operator on 1 GiB is stopped in the middle, also when the checker has gone to sleep meanwhile; a trap comes before any work. */
+static void test_bulk(void) {
+  struct guest g;
+  waot_error error;
+  guest_init(&g, host_nothing, NULL);
+  const uint64_t pages = 16384, bytes = pages << 16;
+  waot_memory *large = waot_memory_new(g.store, pages, pages, &error);
+  CHECK(large);
+  g.memories[0] = large;
+  g.vmctx.memory.base = waot_memory_base(large);
+  g.vmctx.memory.memory = large;
+  uint8_t *base = waot_memory_base(large);
+  waot_store_set_deadline(g.store, monotonic() + 5 * MS);
+  int64_t value = (int64_t)(bytes - 10);
+  CHECK_EQUAL(guest_call(&g, "guest_fill", &value), WAOT_STATUS_INTERRUPTED);
+  CHECK(base[10] == 90 && base[bytes - 1] == 0); /* begun, and not finished */
+  waot_store_set_deadline(g.store, 0);
+  guest_expect(&g, "guest_fill", (int64_t)(bytes - 9), 100, WAOT_STATUS_OK, 4);
+  CHECK(base[bytes - 1] == 0); /* out of bounds */
+  guest_expect(&g, "guest_fill", 5 << 20, 100, WAOT_STATUS_OK, 4);
+  CHECK(base[9] == 0 && base[(5 << 20) + 9] == 90);
+  guest_free(&g);
+}
+
 /* Exhaustion overrides an interrupt, and says how late it was seen. */
 static void test_overshoot(void) {
   struct guest g;
@@ -170,6 +194,7 @@ int main(int argc, char **argv) {
     { "interrupting by identity", test_by_id },
     { "interrupting dying stores", test_dying_stores },
     { "an ending thread", test_poll },
+    { "bulk operators", test_bulk },
     { "overshoot", test_overshoot },
   };
   return run_cases(argc, argv, cases, sizeof cases / sizeof cases[0]);

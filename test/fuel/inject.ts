@@ -79,6 +79,19 @@ const exportEntry = (name: string, kind: keyof typeof KIND, index: number) => {
   return [...leb(bytes.length), ...bytes, KIND[kind], ...leb(index)];
 };
 
+/** The module without its start section: that function is exported instead, so that it can be called, and its fuel counted, like others. */
+export function exposeStart(bytes: Uint8Array, start: number, name: string): Uint8Array {
+  const sections = readSections(bytes);
+  const entries = [exportEntry(name, 'func', start)];
+  return withSections(bytes, sections.filter((s) => s.id !== 8), new Map([[7, appended(bytes, sections.find((s) => s.id === 7), 7, entries)]]));
+}
+
+/** The module with other bodies, one for each that it has: locals and operators, without the size in front. */
+export function replaceBodies(bytes: Uint8Array, bodies: readonly Uint8Array[]): Uint8Array {
+  const contents = [...leb(bodies.length), ...bodies.flatMap((body) => [...leb(body.length), ...body])];
+  return withSections(bytes, readSections(bytes), new Map([[10, section(10, contents)]]));
+}
+
 /** The module with more exports, to look at its state from outside. */
 export function addExports(bytes: Uint8Array, exports: readonly { name: string; kind: keyof typeof KIND; index: number }[]): Uint8Array {
   const sections = readSections(bytes);
@@ -89,18 +102,21 @@ export function addExports(bytes: Uint8Array, exports: readonly { name: string; 
 /**
  * The module with a counter: charges the price before each operator, and 1 at each function's entry.
  * @param price fuel of one execution of an operator, below 2^31.
+ * @param limit when given, below 2^31: the code ends by `unreachable` soon after the counter has passed it, at the next loop's header or function's entry.
  */
-export function injectMetering(bytes: Uint8Array, price: (name: string) => number = wasmtimePrice): Uint8Array {
+export function injectMetering(bytes: Uint8Array, price: (name: string) => number = wasmtimePrice, limit?: number): Uint8Array {
   const module = parseModule(bytes, { name: 'oracle' });
   const counter = leb(module.globals.length);
   const charge = (cost: number) => (cost === 0 ? [] : [0x23, ...counter, 0x42, ...sleb(cost), 0x7c, 0x24, ...counter]);
+  const stop = limit === undefined ? [] : [0x23, ...counter, 0x42, ...sleb(limit), 0x55, 0x04, 0x40, 0x00, 0x0b];
   const bodies = module.bodies.map((body) => {
-    const out = [...bytes.subarray(body.offset, body.codeStart), ...charge(1)];
+    const out = [...bytes.subarray(body.offset, body.codeStart), ...charge(1), ...stop];
     const reader = new Reader(bytes, body.codeStart, body.codeEnd);
     while (reader.pos < body.codeEnd) {
       const operator: Operator = readOperator(reader);
       for (const byte of charge(price(operator.op.name))) out.push(byte);
       for (let i = operator.offset; i < reader.pos; i++) out.push(bytes[i]);
+      if (operator.op.name === 'loop') for (const byte of stop) out.push(byte);
     }
     return out;
   });

@@ -6,7 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { build } from '../../compiler/index.js';
 import { type Instance, load, Trap } from '../../loader/index.js';
-import { Random } from '../fuzz/generate.js';
+import { Random } from '../fuzz/random.js';
 import { assemble, closeCompiler, compile } from '../loader/wat.js';
 import { COUNTER, injectMetering } from './inject.js';
 

@@ -13,7 +13,8 @@ import { parseModule } from '../../compiler/wasm/parse.js';
 import { ArtifactError, load } from '../../loader/index.js';
 import { readArtifact } from '../../loader/artifact.js';
 import { CROSS_ARM64, CROSS_ARM64_TOOLS, NATIVE, type Toolchain, buildRuntime, missingTools, runAll, runArm64, sources } from '../c/build.js';
-import { Random, findWasmOpt, generateModule } from '../fuzz/generate.js';
+import { findWasmOpt, generateModule } from '../fuzz/generate.js';
+import { Random } from '../fuzz/random.js';
 import { assemble } from '../loader/wat.js';
 
 const ARM64 = 'aarch64-unknown-linux-gnu';
@@ -221,7 +222,7 @@ if (missing) {
       const random = new Random(20261124);
       let compared = 0;
       for (let tries = 0; compared < ROUNDS && tries < 10 * ROUNDS; tries++) {
-        const bytes = generateModule(wasmOpt, random, directory);
+        const bytes = await generateModule(random, directory);
         const calls = bytes && randomCalls(bytes, random);
         if (!bytes || !calls) continue;
         await compare(bytes, { nan: 'canonical' }, calls);

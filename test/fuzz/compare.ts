@@ -1,173 +1,118 @@
-/** Runs one module on V8 and on wasm-aot at several levels, and says where they differ: results, traps, imports' calls, memory, globals, fuel. */
-import { writeFileSync } from 'node:fs';
+/** Compares V8 and wasm-aot on one module, at several levels and under several limits of fuel: everything that the host can see, and the fuel at each such point. */
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Compiler } from '../../compiler/index.js';
 import type { BuildOptions } from '../../compiler/options.js';
-import type { ValType, WasmModule } from '../../compiler/wasm/module.js';
+import type { WasmModule } from '../../compiler/wasm/module.js';
 import { parseModule } from '../../compiler/wasm/parse.js';
-import { Global, load, Table, Trap } from '../../loader/index.js';
-import { addExports, COUNTER, injectMetering } from '../fuel/inject.js';
-import { Random } from './generate.js';
+import { addExports, exposeStart, injectMetering } from '../fuel/inject.js';
+import { findBoundaries } from './boundaries.js';
+import { OurMachine, type Setting, STATE, V8Machine } from './machine.js';
+import { Random } from './random.js';
+import { type Call, callsOf, differenceOfEvents, type Event, type Session, sessionOfAll, showCall, underLimit } from './session.js';
 
-type Func = (...args: unknown[]) => unknown;
-interface Engine { readonly name: string; readonly exports: Record<string, unknown>; consumed(): bigint }
-type Instantiate = (log: string[]) => Engine;
+/** A level: options of `build` and their name. */
+export interface Level { readonly name: string; readonly options: BuildOptions }
+const level = (name: string, options: BuildOptions): Level => ({ name, options });
 
-const MEMORY = '$memory';
-/** The levels at which wasm-aot runs each module. */
-const LEVELS: readonly { name: string; options: BuildOptions }[] = [
-  { name: '-O0', options: { optLevel: 0 } },
-  { name: '-O2', options: { optLevel: 2 } },
-  { name: '-O3 sync canonical', options: { optLevel: 3, fuel: 'sync', nan: 'canonical' } },
+/** The default, at which every module runs. */
+export const DEFAULT_LEVEL = level('-O2', {});
+/** The others, of which each module runs at some. */
+export const LEVELS: readonly Level[] = [
+  level('-O0', { optLevel: 0 }), level('-O1', { optLevel: 1 }), level('-O3', { optLevel: 3 }), level('-O3 v2 sync canonical', { optLevel: 3, cpu: 'v2', fuel: 'sync', nan: 'canonical' }),
+  level('-O2 v2', { cpu: 'v2' }), level('-O2 sync', { fuel: 'sync' }), level('-O1 sync', { optLevel: 1, fuel: 'sync' }), level('-O0 v2 canonical', { optLevel: 0, cpu: 'v2', nan: 'canonical' }),
 ];
 
-/** One object serves as every externref, so that it compares equal. */
-const SOME_OBJECT = { some: 'object' };
-
-function someValue(type: ValType, random: Random): unknown {
-  const small = [0, 1, -1, 2, 7, 255, 65535, 65536, 0x7fffffff, -0x80000000];
-  switch (type) {
-    case 'i32': return random.below(2) ? small[random.below(small.length)] : random.next() | 0;
-    case 'i64': return random.below(2) ? BigInt(small[random.below(small.length)]) : BigInt.asIntN(64, (BigInt(random.next()) << 32n) | BigInt(random.next()));
-    case 'f32': return Math.fround([0, -0, 1.5, -1, 1e10, Infinity, random.next() / 7][random.below(7)]);
-    case 'f64': return [0, -0, 0.1, -1, 1e300, -Infinity, random.next() / 7][random.below(7)];
-    case 'externref': return random.below(2) ? SOME_OBJECT : null;
-    default: return null;
-  }
+/** What is compared, all of which follows from the seed unless it is given. */
+export interface Plan {
+  readonly seed: number;
+  /** `each`: every function is called by itself, from the same state; `row`: one after another. */
+  readonly style: 'each' | 'row';
+  readonly levels: readonly Level[];
+  readonly sessions?: readonly Session[];
+  /** Fuel at most, of a session. Endless code is ended by it. */
+  readonly fuel: bigint;
+  /** The only limit under which to run; default: `fuel`, and one that depends on what is consumed. */
+  readonly limit?: bigint;
 }
 
-const zeroOf = (type: ValType): unknown => (type === 'i64' ? 0n : type === 'externref' || type === 'funcref' ? null : 0);
+/** A difference and where it shows. */
+export interface Difference { readonly level: Level; readonly session: Session; readonly limit: bigint; readonly text: string }
+export interface Comparison { readonly difference?: Difference; /** Sessions run by wasm-aot and compared. */ readonly runs: number }
 
-/** A value as text that is equal for equal values: -0 is told from 0, functions are alike. */
-function show(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(show).join(', ')}]`;
-  if (typeof value === 'function') return 'function';
-  if (typeof value === 'object' && value !== null) return 'object';
-  return Object.is(value, -0) ? '-0' : `${typeof value} ${String(value)}`;
+/** The plan that the seed makes for a module. `others`: how many levels beside the default. */
+export function planOf(seed: number, style: Plan['style'], others = 2): Plan {
+  const random = new Random(seed ^ 0x5bd1e995);
+  const first = random.below(LEVELS.length);
+  const levels = [DEFAULT_LEVEL, ...Array.from({ length: others }, (_, i) => LEVELS[(first + i * 3) % LEVELS.length])];
+  return { seed, style, levels, fuel: random.pick([20_000n, 100_000n, 100_000n, 300_000n, random.oneIn(4) ? 3_000_000n : 100_000n]) };
 }
 
-/** Imports that log their calls and give zeros. */
-function makeImports(module: WasmModule, seed: number, log: string[], ours: boolean): Record<string, Record<string, unknown>> {
-  const imports: Record<string, Record<string, unknown>> = {};
-  const random = new Random(seed);
-  for (const { module: from, name, desc } of module.imports) {
-    imports[from] ??= {};
-    imports[from][name] = importOf(module, desc, random, (args) => log.push(`${from}.${name}(${args.map(show).join(', ')})`), ours);
-  }
-  return imports;
+/** The name under which a start function is called. */
+const START = '$start';
+
+/** The module with its state exported; vectors have no JavaScript values. */
+function exposeState(given: Uint8Array): { bytes: Uint8Array; module: WasmModule } {
+  const before = parseModule(given, { name: 'fuzz' });
+  const bytes = before.start === undefined ? given : exposeStart(given, before.start, START);
+  const named = (prefix: string, kind: 'global' | 'memory' | 'table', count: number) => Array.from({ length: count }, (_, index) => ({ name: `${prefix}${index}`, kind, index }));
+  const exposed = addExports(bytes, [
+    ...named(STATE.global, 'global', before.globals.length).filter(({ index }) => before.globals[index].type !== 'v128'), ...named(STATE.memory, 'memory', before.memories.length), ...named(STATE.table, 'table', before.tables.length),
+  ]);
+  return { bytes: exposed, module: parseModule(exposed, { name: 'fuzz' }) };
 }
 
-function importOf(module: WasmModule, desc: WasmModule['imports'][number]['desc'], random: Random, log: (args: unknown[]) => void, ours: boolean): unknown {
-  switch (desc.kind) {
-    case 'func': {
-      const { results } = module.types[desc.type];
-      return (...args: unknown[]) => {
-        log(args);
-        return results.length > 1 ? results.map(zeroOf) : results.length === 1 ? zeroOf(results[0]) : undefined;
-      };
-    }
-    case 'global': {
-      const value = someValue(desc.type.type, random);
-      const descriptor = { value: desc.type.type === 'funcref' ? 'anyfunc' : desc.type.type, mutable: desc.type.mutable } as WebAssembly.GlobalDescriptor;
-      return ours ? new Global({ value: desc.type.type as 'i32', mutable: desc.type.mutable }, value as number) : new WebAssembly.Global(descriptor, value as number);
-    }
-    case 'memory': return new WebAssembly.Memory({ initial: desc.type.limits.min, maximum: desc.type.limits.max });
-    case 'table': {
-      const { element, limits } = desc.type;
-      const size = { initial: limits.min, maximum: limits.max };
-      return ours ? new Table({ element: element === 'funcref' ? 'funcref' : 'externref', ...size }) : new WebAssembly.Table({ element: element === 'funcref' ? 'anyfunc' : 'externref', ...size } as WebAssembly.TableDescriptor);
-    }
-  }
+/** Limits to run under: all the fuel, and one near where something is seen. */
+function limitsFor(events: readonly Event[], plan: Plan, random: Random): bigint[] {
+  if (plan.limit !== undefined) return [plan.limit];
+  const most = Number(plan.fuel);
+  const seen = Number(random.pick(events).consumed);
+  const last = Number(events[events.length - 1].consumed);
+  const near = random.pick([seen, seen - 1, last, last - 1, random.below(Math.min(last, most) + 1)]);
+  return [plan.fuel, BigInt(Math.max(0, Math.min(near, most)))];
 }
 
-/** V8's wording of traps, by the start of ours. */
-const V8_TRAPS: readonly [RegExp, string][] = [
-  [/^unreachable/, 'unreachable'], [/^divide by zero|^remainder by zero/, 'integer_divide_by_zero'], [/^divide result unrepresentable/, 'integer_overflow'],
-  [/^float unrepresentable/, 'float'], [/memory access out of bounds/, 'out_of_bounds_memory_access'], [/^table index is out of bounds/, 'table index'],
-  [/^table access out of bounds|^table index/, 'out_of_bounds_table_access'], [/^null function|^RuntimeError: null/, 'call'], [/signature mismatch/, 'call'],
-];
-/** Our codes where V8 does not tell apart what the spec does. */
-const OUR_TRAPS: Readonly<Record<string, string>> = {
-  integer_overflow: 'overflow', invalid_conversion_to_integer: 'overflow', undefined_element: 'table', uninitialized_element: 'call', indirect_call_type_mismatch: 'call', out_of_bounds_table_access: 'table',
-};
-const V8_CLASSES: Readonly<Record<string, string>> = { float: 'overflow', integer_overflow: 'overflow', 'table index': 'table', out_of_bounds_table_access: 'table' };
-
-/** How a call ended, as text; `overflow of the stack` is the one end that engines may reach at different depths. */
-const STACK = 'stack overflow';
-function outcome(run: () => unknown): string {
-  try {
-    return show(run());
-  } catch (error) {
-    if (error instanceof RangeError) return STACK;
-    if (error instanceof Trap) return error.code === 'call_stack_exhausted' ? STACK : `trap ${OUR_TRAPS[error.code] ?? error.code}`;
-    if (error instanceof WebAssembly.RuntimeError) {
-      const found = V8_TRAPS.find(([pattern]) => pattern.test(error.message))?.[1] ?? error.message;
-      return `trap ${V8_CLASSES[found] ?? found}`;
-    }
-    return `thrown ${String(error)}`;
-  }
-}
-
-/** The state that outsiders can see. */
-function snapshot(module: WasmModule, engine: Engine): string {
-  const parts = module.globals.map((_, i) => show((engine.exports[`$g${i}`] as { value: unknown }).value));
-  const memory = engine.exports[MEMORY] as WebAssembly.Memory | undefined;
-  if (memory) {
-    const words = new Uint32Array(memory.buffer);
-    let hash = words.length;
-    for (let i = 0; i < words.length; i++) hash = (Math.imul(hash, 31) + words[i]) | 0;
-    parts.push(`memory ${words.length} ${hash}`);
-  }
-  return parts.join('; ');
-}
-
-/** Everything that one engine does with the module, as lines. */
-function runAll(module: WasmModule, names: readonly string[], seed: number, instantiate: Instantiate): string[] {
-  const lines: string[] = [];
-  const log: string[] = [];
-  let engine: Engine | undefined;
-  const started = outcome(() => { engine = instantiate(log); });
-  lines.push(`instantiate: ${started}`);
-  if (!engine) return lines;
-  for (const name of names) {
-    const index = (module.exports.find((e) => e.name === name) as { index: number }).index;
-    const random = new Random(seed ^ index);
-    const args = module.types[module.funcs[index]].params.map((type) => someValue(type, random));
-    const before = engine.consumed();
-    log.length = 0;
-    const { exports } = engine;
-    const ended = outcome(() => (exports[name] as Func)(...args));
-    if (ended === STACK) return [...lines, STACK];
-    lines.push(`${name}(${args.map(show).join(', ')}): ${ended}, consumed ${engine.consumed() - before}, calls [${log.join(' ')}], ${snapshot(module, engine)}`);
-  }
-  return lines;
-}
-
-/** Compares; returns the first difference in words, or undefined. */
-export async function compareModule(bytes: Uint8Array, seed: number, compiler: Compiler, folder: string): Promise<string | undefined> {
-  const original = parseModule(bytes, { name: 'fuzz' });
-  const state = original.globals.map((_, i) => ({ name: `$g${i}`, kind: 'global' as const, index: i }));
-  const exposed = addExports(bytes, original.memories.length > 0 ? [...state, { name: MEMORY, kind: 'memory' as const, index: 0 }] : state);
-  const module = parseModule(exposed, { name: 'fuzz' });
-  const names = module.exports.filter((e) => e.kind === 'func').map((e) => e.name);
-  const counted = new WebAssembly.Module(Uint8Array.from(injectMetering(exposed)));
-  const expected = runAll(module, names, seed, (log) => {
-    const { exports } = new WebAssembly.Instance(counted, makeImports(module, seed, log, false) as WebAssembly.Imports);
-    return { name: 'V8', exports: exports as Record<string, unknown>, consumed: () => (exports[COUNTER] as WebAssembly.Global).value as bigint };
-  });
-  for (const { name, options } of LEVELS) {
-    const { artifact } = await compiler.build(exposed, { ...options, name: 'fuzz.wasm' });
-    const path = join(folder, `fuzz${name.replace(/\W/g, '')}.${process.pid}.${seed}.so`);
-    writeFileSync(path, artifact);
-    const found = runAll(module, names, seed, (log) => {
-      const instance = load(path).instantiate(makeImports(module, seed, log, true));
-      return { name, exports: instance.exports as Record<string, unknown>, consumed: () => instance.fuel.consumed };
-    });
-    // Behind a stack overflow nothing is comparable: where it happens is the engine's choice.
-    const comparable = Math.min(...[expected, found].map((lines) => (lines.indexOf(STACK) < 0 ? Number.POSITIVE_INFINITY : lines.indexOf(STACK))));
-    for (let i = 0; i < Math.min(comparable, Math.max(expected.length, found.length)); i++) {
-      if (expected[i] !== found[i]) return `${name} differs from V8:\n  V8:   ${expected[i]}\n  ours: ${found[i]}`;
+/**
+ * Runs a module on both engines, and stops at the first difference.
+ * @param compile makes an artifact of a module. @param folder for artifacts.
+ * @throws what `compile` throws.
+ */
+export async function compareModule(given: Uint8Array, plan: Plan, compile: (bytes: Uint8Array, options: BuildOptions) => Promise<Uint8Array>, folder: string): Promise<Comparison> {
+  const { bytes, module } = exposeState(given);
+  const setting: Setting = { module, seed: plan.seed, reset: plan.style === 'each' };
+  const counted = new WebAssembly.Module(injectMetering(bytes, undefined, Number(plan.fuel)) as BufferSource);
+  const oracle = new V8Machine(setting, counted);
+  const sessions = plan.sessions ?? (plan.style === 'each' ? sessionsOfOne(module, plan, oracle) : [startFirst(sessionOfAll(module, plan.seed))]);
+  const expected = sessions.map((session) => oracle.run(session, plan.fuel));
+  let runs = 0;
+  for (const level of plan.levels) {
+    const path = join(folder, `fuzz${level.name.replace(/\W/g, '')}.${process.pid}.so`);
+    writeFileSync(path, await compile(bytes, { ...level.options, name: 'fuzz.wasm' }));
+    const ours = new OurMachine(setting, path);
+    rmSync(path);
+    const random = new Random(plan.seed);
+    for (const [i, session] of sessions.entries()) {
+      for (const limit of limitsFor(expected[i], plan, random)) {
+        const text = differenceOfEvents(underLimit(expected[i], limit), ours.run(session, limit));
+        runs++;
+        if (text !== undefined) return { difference: { level, session, limit, text }, runs };
+      }
     }
   }
-  return undefined;
+  return { runs };
 }
+
+/** Calls of each function by itself: some at random, and some where the ending just changes. */
+function sessionsOfOne(module: WasmModule, plan: Plan, oracle: V8Machine): Session[] {
+  const random = new Random(plan.seed);
+  const ending = (call: Call): string => {
+    const last = oracle.run([call], plan.fuel, false).at(-1) as Event;
+    if (last.consumed > plan.fuel) return 'fuel';
+    return /: trap/.test(last.text) ? 'trap' : 'result';
+  };
+  return callsOf(module, plan.seed, 3).flatMap((calls) => [...calls, ...findBoundaries(module, calls, ending, random)]).map((call) => [call]);
+}
+
+/** The call of what was the start function comes first. */
+const startFirst = (session: Session): Session => [...session.filter((call) => call.name === START), ...session.filter((call) => call.name !== START)];
+
+export const showDifference = ({ level, session, limit, text }: Difference): string => `${level.name}, limit ${limit}, ${session.map(showCall).slice(-3).join('; ')}:\n  ${text}`;

@@ -1,64 +1,82 @@
 /**
- * `npm run fuzz -- [--minutes N] [--seed N] [--keep FOLDER]`: random modules on V8 and on wasm-aot. What differs is kept as a .wasm beside its description.
- * One process: a crash of ours ends it, and the module that did it is `current.wasm` in the folder.
+ * `npm run fuzz -- [--minutes N] [--seed N] [--kind loops|modules] [--keep FOLDER]`: random modules on V8 and on wasm-aot, of each kind in turn. What differs is kept in the folder, a .wasm and
+ * a .txt that says where. Modules run in a child process, so that a crash of ours is a failure like others.
+ *
+ * `npm run fuzz -- FILE.wasm ...` runs kept modules again; `--reduce FILE.wasm` makes one smaller (`shrink.ts`).
  */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { CompileError, openCompiler } from '../../compiler/index.js';
-import { compareModule } from './compare.js';
-import { findWasmOpt, generateModule, Random } from './generate.js';
+import { KINDS, type Kind, makeModule, planFor } from './check.js';
+import { describe } from './failure.js';
+import { findWasmOpt } from './generate.js';
+import { Runner } from './runner.js';
+import { shrinkFile } from './shrink.js';
 
 const { values, positionals } = parseArgs({
-  options: { minutes: { type: 'string', default: '1' }, seed: { type: 'string', default: String(Date.now() % 1_000_000) }, keep: { type: 'string', default: 'fuzz-failures' } },
+  options: {
+    minutes: { type: 'string' }, seed: { type: 'string', default: String(Date.now() % 1_000_000) }, keep: { type: 'string', default: 'fuzz-failures' }, kind: { type: 'string', multiple: true },
+    reduce: { type: 'string' },
+  },
   allowPositionals: true,
 });
+const minutes = (by: number) => Number(values.minutes ?? by);
 
-async function main(): Promise<number> {
-  const wasmOpt = findWasmOpt();
-  if (!wasmOpt && positionals.length === 0) {
-    console.log('the npm package binaryen is not installed: nothing to fuzz with');
-    return 0;
-  }
-  const folder = mkdtempSync(join(tmpdir(), 'wasm-aot-fuzz-'));
-  const compiler = await openCompiler({ workers: 1 });
-  const started = Date.now();
-  let passed = 0;
+/** Runs kept modules again. */
+async function again(files: readonly string[], runner: Runner): Promise<number> {
   let failed = 0;
-  let skipped = 0;
-  const check = async (bytes: Uint8Array, seed: number, name: string) => {
-    mkdirSync(values.keep, { recursive: true });
-    writeFileSync(join(values.keep, 'current.wasm'), bytes);
-    const difference = await compareModule(bytes, seed, compiler, folder).catch((error: Error) => {
-      // The generator's "reference types" take in later proposals now and then.
-      const unsupported = error instanceof CompileError && error.errors[0].kind === 'unsupported';
-      return unsupported ? 'unsupported' : `thrown: ${error.stack ?? error.message}`;
-    });
-    if (difference === 'unsupported') skipped++;
-    else if (difference === undefined) passed++;
-    else {
-      failed++;
-      writeFileSync(join(values.keep, `${name}.wasm`), bytes);
-      console.log(`${name}: ${difference}`);
-    }
-    for (const file of readdirSync(folder)) if (file.endsWith('.so')) rmSync(join(folder, file));
-  };
-  try {
-    // Files given by name are checked as they are; seed from the name, so that a kept failure runs as it did.
-    for (const file of positionals) await check(readFileSync(file), Number(/(\d+)\.wasm$/.exec(file)?.[1] ?? 1), file.replace(/\W+/g, '-'));
-    for (let seed = Number(values.seed); wasmOpt && positionals.length === 0 && Date.now() - started < Number(values.minutes) * 60_000; seed++) {
-      const bytes = generateModule(wasmOpt, new Random(seed * 2654435761), folder);
-      if (bytes) await check(bytes, seed, `seed-${seed}`);
-      if (process.stdout.isTTY) process.stdout.write(`\r${passed} alike, ${failed} not `);
-    }
-  } finally {
-    await compiler.close();
-    rmSync(folder, { recursive: true, force: true });
-    rmSync(join(values.keep, 'current.wasm'), { force: true });
+  for (const file of files) {
+    const text = file.replace(/\.wasm$/, '.txt');
+    const { failure, skipped, runs } = await runner.run({ bytes: readFileSync(file), description: existsSync(text) ? readFileSync(text, 'utf8') : '' });
+    if (failure !== undefined) failed++;
+    console.log(`${file}: ${failure ?? skipped ?? `alike, ${runs} runs`}`);
   }
-  console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
   return failed ? 1 : 0;
 }
 
-process.exitCode = await main();
+function chooseKinds(): Kind[] {
+  const chosen = values.kind?.length ? KINDS.filter((kind) => values.kind?.includes(kind)) : [...KINDS];
+  if (findWasmOpt()) return chosen;
+  console.log('the npm package binaryen is not installed: loops alone');
+  return chosen.filter((kind) => kind !== 'modules');
+}
+
+/** Writes down what failed. */
+async function keep(kind: Kind, seed: number, failure: string, description: string | undefined): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'wasm-aot-fuzz-'));
+  const name = join(values.keep, `${kind}-${seed}`);
+  const bytes = await makeModule(kind, seed, folder);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(values.keep, { recursive: true });
+  if (bytes) writeFileSync(`${name}.wasm`, bytes);
+  writeFileSync(`${name}.txt`, description ?? `${describe(planFor(kind, seed))}# ${failure.replaceAll('\n', '\n# ')}\n`);
+  console.log(`${name}.wasm: ${failure}`);
+}
+
+/** Seed after seed until the time is up. */
+async function fuzz(kinds: readonly Kind[], runner: Runner): Promise<number> {
+  const started = Date.now();
+  const passed = (): number => (Date.now() - started) / 60_000;
+  const count = { modules: 0, runs: 0, skipped: 0, failed: 0 };
+  for (let seed = Number(values.seed); passed() < minutes(1) && kinds.length > 0; seed++) {
+    for (const kind of kinds) {
+      const { runs, skipped, failure, description } = await runner.run({ kind, seed });
+      count.modules++;
+      count.runs += runs;
+      if (skipped !== undefined) count.skipped++;
+      if (failure === undefined) continue;
+      count.failed++;
+      await keep(kind, seed, failure, description);
+    }
+    if (process.stdout.isTTY) process.stdout.write(`\r${count.modules} modules, ${count.runs} runs `);
+  }
+  const { modules, runs, failed, skipped } = count;
+  console.log(`${modules - failed - skipped} passed (${runs} runs compared, ${(modules / Math.max(passed(), 0.01)).toFixed(0)} modules a minute), ${failed} failed, ${skipped} skipped`);
+  return failed ? 1 : 0;
+}
+
+const runner = new Runner();
+if (values.reduce !== undefined) process.exitCode = await shrinkFile(values.reduce, runner, minutes(10));
+else process.exitCode = await (positionals.length > 0 ? again(positionals, runner) : fuzz(chooseKinds(), runner));
+runner.close();

@@ -137,5 +137,41 @@ test('data segments are checked against the memory that is there', async () => {
   assert.equal([...new Uint8Array(memory.buffer, 65535, 2)], [97, 98]);
 });
 
+test('bulk operators of several pieces: overlapping copies both ways, fills, tables', async () => {
+  const piece = 1 << 20; // of builtins.c
+  const { exports } = (await loadText(`(module (memory (export "memory") 80) (table $t (export "table") 600000 externref) (data $d "${'0123456789'.repeat(150_000)}")
+    (func (export "copy") (param i32 i32 i32) (memory.copy (local.get 0) (local.get 1) (local.get 2)))
+    (func (export "fill") (param i32 i32 i32) (memory.fill (local.get 0) (local.get 1) (local.get 2)))
+    (func (export "init") (param i32 i32 i32) (memory.init $d (local.get 0) (local.get 1) (local.get 2)))
+    (func (export "tableCopy") (param i32 i32 i32) (table.copy $t $t (local.get 0) (local.get 1) (local.get 2)))
+    (func (export "tableFill") (param i32 externref i32) (table.fill $t (local.get 0) (local.get 1) (local.get 2)))
+    (func (export "get") (param i32) (result externref) (table.get $t (local.get 0))))`)).instantiate();
+  const bytes = new Uint8Array(exports.memory.buffer);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = (i * 2654435761) >>> 13;
+  const expected = bytes.slice();
+  for (const count of [piece - 1, piece, piece + 1, 3 * piece + 7]) {
+    for (const distance of [0, 1, -1, 4096, -4096, piece, -piece, piece + 3, -piece - 3, 4 * piece - count]) {
+      const [to, from] = distance >= 0 ? [distance, 0] : [5, 5 - distance];
+      exports.copy(to, from, count);
+      expected.copyWithin(to, from, from + count);
+      assert.is(Buffer.compare(bytes, expected), 0, `${count} bytes from ${from} to ${to}`);
+    }
+  }
+  exports.fill(3, 7, 3 * piece);
+  expected.fill(7, 3, 3 * piece + 3);
+  exports.init(11, 2, 1_400_001);
+  for (let i = 0; i < 1_400_001; i++) expected[11 + i] = 48 + ((i + 2) % 10);
+  assert.is(Buffer.compare(bytes, expected), 0);
+  assert.throws(() => exports.fill(1, 9, bytes.length), outOfBounds);
+  assert.throws(() => exports.copy(1, 0, bytes.length), outOfBounds);
+  assert.is(Buffer.compare(bytes, expected), 0, 'nothing of it was done');
+  exports.tableFill(0, 'a', 200_000);
+  exports.tableFill(200_000, 'b', 200_000);
+  exports.tableCopy(100_000, 0, 400_000);
+  for (const [i, value] of [[99_999, 'a'], [299_999, 'a'], [300_000, 'b'], [499_999, 'b'], [500_000, null]] as const) assert.is(exports.get(i), value, String(i));
+  exports.tableCopy(0, 250_000, 250_000);
+  for (const [i, value] of [[0, 'a'], [49_999, 'a'], [50_000, 'b'], [249_999, 'b'], [250_000, 'a']] as const) assert.is(exports.get(i), value, String(i));
+});
+
 test.after(closeCompiler);
 test.run();

@@ -14,6 +14,17 @@ const path = await compile(`(module (import "" "host" (func $host (result i32)))
   (func (export "fill_forever") (loop (memory.fill (i32.const 0) (i32.const 0) (i32.const 1048576)) (br 0)))
   (func (export "host") (result i32) (call $host))
   (func (export "one") (result i32) (i32.const 1)))`);
+/** Bulk operators that leave compiled code next to no time of its own, each in an endless loop; 128 MiB and 8 million elements are in a piece. */
+const bulk = await compile(`(module (import "" "host" (func $host (result i32))) (memory 2049 2049) (table $t 9000000 externref) (data $d "${'x'.repeat(60_000)}") (elem $e externref ${'(ref.null extern) '.repeat(2000)})
+  (func (export "fill") (loop (memory.fill (i32.const 0) (i32.const 1) (i32.const 134217728)) (br 0)))
+  (func (export "copy") (loop (memory.copy (i32.const 5) (i32.const 0) (i32.const 134217728)) (br 0)))
+  (func (export "small_fill") (loop (memory.fill (i32.const 0) (i32.const 1) (i32.const 65536)) (br 0)))
+  (func (export "init") (loop (memory.init $d (i32.const 0) (i32.const 0) (i32.const 60000)) (br 0)))
+  (func (export "grow") (loop (drop (memory.grow (i32.const 1))) (br 0)))
+  (func (export "table_fill") (loop (table.fill $t (i32.const 0) (ref.null extern) (i32.const 8000000)) (br 0)))
+  (func (export "table_copy") (loop (table.copy $t $t (i32.const 5) (i32.const 0) (i32.const 8000000)) (br 0)))
+  (func (export "table_init") (loop (table.init $t $e (i32.const 0) (i32.const 0) (i32.const 2000)) (br 0))))`);
+const BULK = ['fill', 'copy', 'small_fill', 'init', 'grow', 'table_fill', 'table_copy', 'table_init'];
 const started = await compile('(module (func $s (loop (br 0))) (start $s))');
 
 const module = load(path);
@@ -149,9 +160,9 @@ test('bad limits are refused', () => {
 });
 
 /** Runs a script in a process of its own whose main thread has not loaded wasm-aot; `worker` starts a worker that calls an export, and is said to be in wasm. */
-function inProcess(name: string, script: string) {
+function inProcess(name: string, script: string, artifact = path) {
   const url = new URL('../../loader/index.js', import.meta.url).href;
-  const source = `import(${JSON.stringify(url)}).then(({ load }) => { const i = load(${JSON.stringify(path)}).instantiate({ '': { host: () => 1 } });
+  const source = `import(${JSON.stringify(url)}).then(({ load }) => { const i = load(${JSON.stringify(artifact)}).instantiate({ '': { host: () => 1 } });
     require('node:worker_threads').parentPort.postMessage('in'); i.exports.${name}(); })`;
   const text = `const { Worker } = require('node:worker_threads'); const { once } = require('node:events');
     (async () => { const worker = new Worker(${JSON.stringify(source)}, { eval: true }); await once(worker, 'message'); await new Promise((r) => setTimeout(r, 50)); const begin = performance.now();
@@ -168,6 +179,13 @@ for (const name of ['forever', 'host_forever']) {
   test(`process.exit() of such a process: ${name}`, () => {
     const { status, stderr } = inProcess(name, 'process.exit(7);');
     assert.is(status, 7, stderr);
+  });
+}
+
+for (const name of BULK) {
+  test(`bulk operators do not keep a worker from being terminated: ${name}`, () => {
+    const { stdout, stderr } = inProcess(name, 'console.log(await worker.terminate(), performance.now() - begin < 3000);', bulk);
+    assert.is(stdout, '1 true\n', stderr);
   });
 }
 

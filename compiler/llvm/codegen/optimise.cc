@@ -19,9 +19,10 @@
 
 using namespace llvm;
 
-/* The charge's asm as the prelude spells it (compiler/llvm/prelude.ts), the same with the amount in a register, and the largest amount that the first can add. One row an architecture. */
+/* The charge's asm as the prelude spells it (compiler/llvm/prelude.ts), the same with the amount in a register, reading the fuel, and the largest amount that the first can add.
+ * One row an architecture. */
 static const struct ChargeAsm {
-  StringRef text, constraints, registerText, registerConstraints;
+  StringRef text, constraints, registerText, registerConstraints, readText;
   uint64_t maxImmediate;
 } CHARGES[] = {
     {"leaq ${0:c}(%rbp), %rbp", "i", "leaq (%rbp,$0), %rbp", "r", (UINT64_C(1) << 31) - 1},
@@ -29,11 +30,15 @@ static const struct ChargeAsm {
      (UINT64_C(1) << 24) - 1},
 };
 
-static const ChargeAsm *chargeAsm(const CallInst *call) {
+static bool isAsm(const CallInst *call, StringRef text, StringRef constraints) {
   auto *assembly = dyn_cast<InlineAsm>(call->getCalledOperand());
-  if (!assembly) return nullptr;
+  return assembly && assembly->getAsmString() == text && assembly->getConstraintString() == constraints;
+}
+
+/* The row of a charge, of either form; NULL for any other call. */
+static const ChargeAsm *chargeAsm(const CallInst *call) {
   for (const ChargeAsm &row : CHARGES)
-    if (assembly->getAsmString() == row.text && assembly->getConstraintString() == row.constraints) return &row;
+    if (isAsm(call, row.text, row.constraints) || isAsm(call, row.registerText, row.registerConstraints)) return &row;
   return nullptr;
 }
 
@@ -42,7 +47,19 @@ bool isChargeText(StringRef text) {
 }
 
 const ConstantInt *constantCharge(const CallInst *call) {
-  return chargeAsm(call) ? dyn_cast<ConstantInt>(call->getArgOperand(0)) : nullptr;
+  const ChargeAsm *row = chargeAsm(call);
+  return row && isAsm(call, row->text, row->constraints) ? dyn_cast<ConstantInt>(call->getArgOperand(0)) : nullptr;
+}
+
+bool isFuelRead(const CallInst *call) {
+  return any_of(CHARGES, [&](const ChargeAsm &row) { return isAsm(call, row.readText, "=r"); });
+}
+
+Value *emitFuelRead(IRBuilder<> &builder, const CallInst *charge) {
+  auto *type = FunctionType::get(builder.getInt64Ty(), false);
+  CallInst *read = builder.CreateCall(type, InlineAsm::get(type, chargeAsm(charge)->readText, "=r", true), {}, "fuel");
+  read->setAttributes(charge->getAttributes().removeParamAttributes(builder.getContext(), 0));
+  return read;
 }
 
 uint64_t maxCharge(const CallInst *charge) { return chargeAsm(charge)->maxImmediate; }
@@ -85,6 +102,7 @@ void codegen_optimise(LLVMModuleRef moduleRef, LLVMTargetMachineRef machineRef, 
   builder.registerVectorizerStartEPCallback(addMetering);
   builder.registerOptimizerLastEPCallback([](ModulePassManager &passes, OptimizationLevel reached, ThinOrFullLTOPhase) {
     if (reached != OptimizationLevel::O0) passes.addPass(createModuleToFunctionPassAdaptor(MergeChargesPass()));
+    passes.addPass(createModuleToFunctionPassAdaptor(CheckChargesPass()));
   });
   ModulePassManager passes = level == 0 ? builder.buildO0DefaultPipeline(levels[0]) : builder.buildPerModuleDefaultPipeline(levels[level]);
   passes.run(module, modules);

@@ -26,4 +26,9 @@ struct MergeChargesPass : llvm::PassInfoMixin<MergeChargesPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 
+/* See check_charges.cc. The last that changes charges. */
+struct CheckChargesPass : llvm::PassInfoMixin<CheckChargesPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+
 #endif

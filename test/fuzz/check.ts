@@ -1,0 +1,37 @@
+/** One module of the fuzzer, from its kind and its seed: made, compiled, run, compared. */
+import type { Compiler } from '../../compiler/index.js';
+import { CompileError } from '../../compiler/index.js';
+import { type Comparison, compareModule, type Plan, planOf } from './compare.js';
+import { generateModule } from './generate.js';
+import { generateProgram } from './program.js';
+import { Random } from './random.js';
+
+/** Kinds of modules: our programs of loops; binaryen's random modules. */
+export const KINDS = ['loops', 'modules'] as const;
+export type Kind = (typeof KINDS)[number];
+
+/** Loops in a program: many functions compile faster in one module than in many. */
+const LOOPS = 24;
+
+/** What came of one module. */
+export interface Verdict { readonly plan: Plan; readonly comparison?: Comparison; /** Why it was left out. */ readonly skipped?: string; /** An error that is no difference. */ readonly error?: string }
+
+/** The module of a kind and a seed, the same each time; undefined when binaryen gives none. */
+export async function makeModule(kind: Kind, seed: number, folder: string): Promise<Uint8Array | undefined> {
+  const random = new Random(seed * 2654435761);
+  return kind === 'loops' ? generateProgram(random, LOOPS) : generateModule(random, folder);
+}
+
+export const planFor = (kind: Kind, seed: number): Plan => planOf(seed, kind === 'loops' ? 'each' : 'row');
+
+/** Compares a module. Never rejects. */
+export async function checkModule(bytes: Uint8Array, plan: Plan, compiler: Compiler, folder: string): Promise<Verdict> {
+  try {
+    return { plan, comparison: await compareModule(bytes, plan, async (input, options) => (await compiler.build(input, options)).artifact, folder) };
+  } catch (error) {
+    // The generator's "reference types" take in later proposals now and then; V8 lacks some that we have.
+    if (error instanceof CompileError && error.errors[0].kind === 'unsupported') return { plan, skipped: error.message };
+    if (error instanceof WebAssembly.CompileError) return { plan, skipped: `V8: ${error.message}` };
+    return { plan, error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * What is known of a module that was found to differ: how to make it differ again, as lines `key value`. They are in a .txt beside the .wasm, or, as comments `;; key value`, at the head of a
+ * .wat (test/fuzz/corpus).
+ *
+ *     seed 17            of the host's values and of memory's contents
+ *     style each         see `Plan`
+ *     level -O2          one of LEVELS by name; several lines for several; none: all of them
+ *     fuel 100000        of a session at most
+ *     limit 812          the limit of the session, when only one is to be run
+ *     call f(1, 2n)      one line a call, in one session; `;; session` begins another. None: those that follow from the seed
+ */
+import { DEFAULT_LEVEL, type Difference, LEVELS, type Plan, planOf } from './compare.js';
+import { type Call, type Session, SOME_OBJECT, showCall } from './session.js';
+
+/** The lines that describe a difference found under a plan. */
+export function describe(plan: Plan, difference?: Difference): string {
+  const lines = [`seed ${plan.seed}`, `style ${plan.style}`, `fuel ${plan.fuel}`];
+  if (difference) {
+    lines.push(`level ${difference.level.name}`, `limit ${difference.limit}`, ...difference.session.map((call) => `call ${showCall(call)}`));
+    lines.push(...difference.text.split('\n').map((line) => `# ${line}`));
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+/** The plan that such lines describe. @throws {Error} for a line that is none of them. */
+export function parsePlan(text: string): Plan {
+  const fields = new Map<string, string[]>();
+  const sessions: Call[][] = [];
+  for (const line of text.split('\n').map((one) => one.trim())) {
+    if (line === '' || line.startsWith('#')) continue;
+    const [key, ...rest] = line.split(' ');
+    const value = rest.join(' ');
+    if (key === 'session' || (key === 'call' && sessions.length === 0)) sessions.push([]);
+    if (key === 'call') sessions[sessions.length - 1].push(parseCall(value));
+    else if (['seed', 'style', 'fuel', 'level', 'limit', 'session'].includes(key)) fields.set(key, [...(fields.get(key) ?? []), value]);
+    else throw new Error(`a description of a failure has no line ${JSON.stringify(line)}`);
+  }
+  const one = (key: string) => fields.get(key)?.[0];
+  const style = one('style') === 'row' ? 'row' : 'each';
+  const made = planOf(Number(one('seed') ?? 1), style);
+  const all = [DEFAULT_LEVEL, ...LEVELS];
+  const levels = fields.get('level')?.map((name) => all.find((level) => level.name === name) ?? unknownLevel(name)) ?? all;
+  return { ...made, levels, fuel: BigInt(one('fuel') ?? made.fuel), ...(one('limit') === undefined ? {} : { limit: BigInt(one('limit') as string) }), ...(sessions.length > 0 ? { sessions: sessions as Session[] } : {}) };
+}
+
+function unknownLevel(name: string): never {
+  throw new Error(`no level is called ${name}`);
+}
+
+function parseCall(text: string): Call {
+  const [, name, list] = /^(.*?)\((.*)\)$/.exec(text) ?? [];
+  if (name === undefined) throw new Error(`not a call: ${text}`);
+  return { name, args: list === '' ? [] : list.split(', ').map(parseValue) };
+}
+
+function parseValue(text: string): unknown {
+  if (text === 'null') return null;
+  if (text === 'object') return SOME_OBJECT;
+  return text.endsWith('n') ? BigInt(text.slice(0, -1)) : Number(text);
+}
