@@ -9,6 +9,11 @@
 
 /* The amount of a charge with a constant cost (the prelude's waot.charge, inlined), or NULL when the call is anything else. */
 const llvm::ConstantInt *constantCharge(const llvm::CallInst *call);
+/* The amount of a charge of either form, constant or not, or NULL when the call is anything else. */
+const llvm::Value *chargeAmount(const llvm::CallInst *call);
+/* Whether the call reads the fuel register, and emitting one, for the architecture of a charge. */
+bool isFuelRead(const llvm::CallInst *call);
+llvm::Value *emitFuelRead(llvm::IRBuilder<> &builder, const llvm::CallInst *charge);
 /* Whether the text of an asm is that of a charge with a constant cost, its only operand. */
 bool isChargeText(llvm::StringRef text);
 /* The largest amount that a charge shaped like this one can add as a constant. */
