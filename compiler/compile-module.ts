@@ -72,7 +72,7 @@ export async function compileModule(bytes: Uint8Array, options: ResolvedOptions,
   const emit = options.emit === 'artifact' ? 'obj' : options.emit;
   const compileOptions: CompileOptions = { triple, cpu: cpu.cpu, features: cpu.features, prelude: preludeText(archName(triple)), optLevel: options.optLevel, emit };
   const manifest = writeManifest(plan, { triple, cpu: cpu.cpu, features: cpu.required, llvm: version() });
-  const descriptor = emitDescriptor(plan, { arch: archName(triple), os: 'linux', requiredFeatures: cpu.required, manifest });
+  const descriptor = emitDescriptor(plan, { arch: archName(triple), os: findTarget(triple).os, requiredFeatures: cpu.required, manifest });
   const outputs = await compilePartitions(plan, compileOptions, report, times);
   outputs.push(await generate(Buffer.from(descriptor), { ...compileOptions, prelude: '' }, times));
   return { outputs, partitions: plan.partitions.length, milliseconds: times };

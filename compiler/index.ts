@@ -5,7 +5,7 @@ import { CompileProcess } from './compile-process.js';
 import type { CompiledModule } from './compile-module.js';
 import { CompileError } from './diagnostics.js';
 import { linkObjects, sealArtifact } from './link.js';
-import { resolveOptions, type BuildOptions, type BuildResult, type EmitKind } from './options.js';
+import { resolveOptions, type BuildOptions, type BuildResult, type ResolvedOptions } from './options.js';
 import { resolveFeatures } from './wasm/features.js';
 import { parseModule } from './wasm/parse.js';
 import { validateModule } from './wasm/validate.js';
@@ -33,7 +33,7 @@ async function buildWith(child: CompileProcess, bytes: Uint8Array, given: BuildO
   clock.lap('compile');
 
   report({ stage: 'link', done: 0, total: 1 });
-  const artifact = await finish(compiled, options.emit, basename(options.name));
+  const artifact = await finish(compiled, options);
   report({ stage: 'link', done: 1, total: 1 });
   clock.lap('link');
 
@@ -48,8 +48,8 @@ async function buildWith(child: CompileProcess, bytes: Uint8Array, given: BuildO
   };
 }
 
-async function finish(compiled: CompiledModule, emit: EmitKind, name: string): Promise<Uint8Array> {
-  if (emit === 'artifact') return sealArtifact(await linkObjects(compiled.outputs, { soname: name }));
+async function finish(compiled: CompiledModule, { emit, name, target }: ResolvedOptions): Promise<Uint8Array> {
+  if (emit === 'artifact') return sealArtifact(await linkObjects(compiled.outputs, { soname: basename(name), triple: target }));
   return Buffer.concat(compiled.outputs);
 }
 

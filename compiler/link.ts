@@ -3,18 +3,23 @@ import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { type FileHandle, mkdtemp, open, readFile, realpath, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { DESCRIPTOR_STRUCTS, NOTE_HEADER, NOTE_NAME, layoutStruct } from '../runtime-c/abi.js';
+import { basename, dirname, join } from 'node:path';
+import { hashArtifact } from '../loader/artifact.js';
+import { isMachO, readMachO, signPages } from '../loader/macho.js';
+import { Arch, DESCRIPTOR_STRUCTS, DESCRIPTOR_SYMBOL, NOTE_HEADER, NOTE_NAME, layoutStruct } from '../runtime-c/abi.js';
 import { CompileError } from './diagnostics.js';
 import { locateLinker } from './llvm/locate.js';
+import { DEFAULT_TRIPLE, findTarget } from './llvm/target.js';
 
 export interface LinkOptions {
-  /** The artifact's DT_SONAME. */
+  /** The artifact's DT_SONAME (Mach-O: its install name). */
   readonly soname: string;
+  /** Default: `DEFAULT_TRIPLE`. */
+  readonly triple?: string;
 }
 
-/** Switches of lld, each for a reason. The same objects give the same bytes. */
-const LINK_FLAGS = [
+/** Switches of lld's ELF driver, each for a reason. The same objects give the same bytes. */
+const ELF_FLAGS = [
   '-shared',
   '--eh-frame-hdr', // without it the unwinder finds no table
   '--no-undefined', // an artifact needs no other library: whatever it calls outside goes through the builtins
@@ -22,6 +27,42 @@ const LINK_FLAGS = [
   '--hash-style=gnu',
   '--build-id=none', // the header note has the hash
 ];
+
+/** Name of the description of the system's library, for lld's Mach-O driver. */
+const LIBSYSTEM = 'libSystem.tbd';
+/**
+ * All that an artifact needs to know of libSystem: that it is there. dyld refuses a library that depends on none, though nothing of it is used.
+ * (Text-based stub, version 4: the LLVM project's TextAPI.)
+ */
+const LIBSYSTEM_STUB = `--- !tapi-tbd
+tbd-version:     4
+targets:         [ x86_64-macos, arm64-macos ]
+install-name:    '/usr/lib/libSystem.B.dylib'
+current-version: 1
+compatibility-version: 1
+...
+`;
+
+/** Switches of lld's Mach-O driver. */
+const MACHO_FLAGS = [
+  '-dylib',
+  '-platform_version', 'macos', '11.0', '11.0', // the first that runs on Arm
+  '-undefined', 'error',
+  '-exported_symbol', `_${DESCRIPTOR_SYMBOL}`,
+  '-no_fixup_chains', // addresses to fill in as opcodes, which every dyld reads, and which are easily seen to bind nothing
+  '-data_const', // not writable once addresses are filled in
+  '-adhoc_codesign', // room for the hashes of the pages, which sealing fills in
+  // What is in __TEXT is executable; what comes from the wasm file as data must not be.
+  ...['__const', '__literal4', '__literal8', '__literal16', '__literals', '__cstring'].flatMap((name) => ['-rename_section', '__TEXT', name, '__DATA_CONST', `${name === '__const' ? '__rodata' : name}`]),
+  LIBSYSTEM,
+];
+
+/** How the linker is called for a target. */
+function linkerFor(triple: string, soname: string): { linker: string; args: string[] } {
+  const { format, arch } = findTarget(triple);
+  if (format === 'elf') return { linker: locateLinker('ld.lld'), args: [...ELF_FLAGS, `-soname=${soname}`] };
+  return { linker: locateLinker('ld64.lld'), args: ['-arch', arch === Arch.x86_64 ? 'x86_64' : 'arm64', ...MACHO_FLAGS, '-install_name', soname] };
+}
 
 /** The system's error code, if the error is the system's. */
 function systemCode(error: unknown): string | undefined {
@@ -52,11 +93,11 @@ function runProgram(program: string, args: readonly string[], cwd: string): Prom
 }
 
 /** Judges lld's end. It maps its output, so a disk that fills up ends it with SIGBUS. */
-function linkError({ code, signal, stderr }: Finished): CompileError {
+function linkError(linker: string, { code, signal, stderr }: Finished): CompileError {
   const text = stderr.trim();
   const full = /^.*(?:No space left on device|Disk quota exceeded).*$/m.exec(text);
   if (full || signal === 'SIGBUS') return new CompileError({ kind: 'output', message: `the link found no room in ${tmpdir()}`, note: full?.[0] });
-  return new CompileError({ kind: 'internal', message: `ld.lld failed (${signal ?? `exit code ${code}`})${text ? `:\n${text}` : ''}` });
+  return new CompileError({ kind: 'internal', message: `${basename(linker)} failed (${signal ?? `exit code ${code}`})${text ? `:\n${text}` : ''}` });
 }
 
 /**
@@ -64,7 +105,7 @@ function linkError({ code, signal, stderr }: Finished): CompileError {
  * @throws {CompileError} (rejected) `unavailable` when lld is missing, `output` when there is no room, `internal` with lld's words for anything else.
  */
 export async function linkObjects(objects: readonly Uint8Array[], options: LinkOptions): Promise<Uint8Array> {
-  const linker = locateLinker();
+  const { linker, args } = linkerFor(options.triple ?? DEFAULT_TRIPLE, options.soname);
   let directory: string;
   try {
     directory = await mkdtemp(join(tmpdir(), 'wasm-aot-link-'));
@@ -77,8 +118,9 @@ export async function linkObjects(objects: readonly Uint8Array[], options: LinkO
     for (const [i, object] of objects.entries()) await writeFile(join(directory, names[i]), object);
     // A response file: the number of parts must not meet the limit of a command line.
     await writeFile(join(directory, 'parts'), names.join('\n'));
-    const finished = await runProgram(linker, [...LINK_FLAGS, `-soname=${options.soname}`, '-o', 'artifact', '@parts'], directory);
-    if (finished.code !== 0) throw linkError(finished);
+    await writeFile(join(directory, LIBSYSTEM), LIBSYSTEM_STUB);
+    const finished = await runProgram(linker, [...args, '-o', 'artifact', '@parts'], directory);
+    if (finished.code !== 0) throw linkError(linker, finished);
     return await readFile(join(directory, 'artifact'));
   } catch (error) {
     if (systemCode(error) === 'ENOENT' && error instanceof Error && 'path' in error && error.path === linker) {
@@ -98,15 +140,15 @@ const HEADER = (() => {
 const HASH_SIZE = 32;
 const PT_NOTE = 4;
 
-const badElf = (why: string) => new CompileError({ kind: 'internal', message: `cannot seal the artifact: ${why}` });
+const cannotSeal = (why: string) => new CompileError({ kind: 'internal', message: `cannot seal the artifact: ${why}` });
 
 /** Offset in the file of the header note's descriptor. Every offset that the file states is checked. */
 function findHeaderNote(elf: Buffer): number {
-  if (elf.length < 64 || elf.readUInt32BE(0) !== 0x7f454c46 || elf[4] !== 2 || elf[5] !== 1) throw badElf('not a 64-bit little-endian ELF file');
+  if (elf.length < 64 || elf.readUInt32BE(0) !== 0x7f454c46 || elf[4] !== 2 || elf[5] !== 1) throw cannotSeal('not a 64-bit little-endian ELF file');
   const table = Number(elf.readBigUInt64LE(32));
   const entrySize = elf.readUInt16LE(54);
   const count = elf.readUInt16LE(56);
-  if (entrySize !== 56 || table > elf.length || count * entrySize > elf.length - table) throw badElf('its program headers are out of bounds');
+  if (entrySize !== 56 || table > elf.length || count * entrySize > elf.length - table) throw cannotSeal('its program headers are out of bounds');
   const found: number[] = [];
   for (let i = 0; i < count; i++) {
     const header = table + i * entrySize;
@@ -114,10 +156,10 @@ function findHeaderNote(elf: Buffer): number {
     const start = Number(elf.readBigUInt64LE(header + 8));
     const size = Number(elf.readBigUInt64LE(header + 32));
     const align = elf.readBigUInt64LE(header + 48) === 8n ? 8 : 4;
-    if (start > elf.length || size > elf.length - start) throw badElf('a note segment is out of bounds');
+    if (start > elf.length || size > elf.length - start) throw cannotSeal('a note segment is out of bounds');
     found.push(...headerNotesIn(elf.subarray(start, start + size), align).map((offset) => start + offset));
   }
-  if (found.length !== 1) throw badElf(found.length === 0 ? 'it has no header note' : 'it has two header notes');
+  if (found.length !== 1) throw cannotSeal(found.length === 0 ? 'it has no header note' : 'it has two header notes');
   return found[0];
 }
 
@@ -131,9 +173,9 @@ function headerNotesIn(segment: Buffer, align: 4 | 8): number[] {
     const descSize = segment.readUInt32LE(at + 4);
     const type = segment.readUInt32LE(at + 8);
     const desc = pad(at + 12 + nameSize);
-    if (at + 12 + nameSize > segment.length || desc + descSize > segment.length) throw badElf('a note does not fit its segment');
+    if (at + 12 + nameSize > segment.length || desc + descSize > segment.length) throw cannotSeal('a note does not fit its segment');
     if (type === NOTE_HEADER && segment.subarray(at + 12, at + 12 + nameSize).equals(name)) {
-      if (descSize !== HEADER.size) throw badElf('its header note has the wrong size');
+      if (descSize !== HEADER.size) throw cannotSeal('its header note has the wrong size');
       found.push(desc);
     }
     at = pad(desc + descSize);
@@ -141,18 +183,37 @@ function headerNotesIn(segment: Buffer, align: 4 | 8): number[] {
   return found;
 }
 
-/**
- * Writes the file's size and its SHA-256 (taken with the hash's bytes zero) into the header note: what the loader checks first.
- * @returns a new array.
- * @throws {CompileError} of kind `internal` when the file is no ELF file with exactly one header note.
- */
-export function sealArtifact(elf: Uint8Array): Uint8Array {
-  const sealed = Buffer.from(elf);
+/** Seals an ELF file: the hash is taken with its own bytes zero. */
+function sealElf(sealed: Buffer): void {
   const header = findHeaderNote(sealed);
   const hash = header + HEADER.offsets.hash0;
   sealed.writeBigUInt64LE(BigInt(sealed.length), header + HEADER.offsets.file_size);
   sealed.fill(0, hash, hash + HASH_SIZE);
   createHash('sha256').update(sealed).digest().copy(sealed, hash);
+}
+
+/** Seals a Mach-O file, and then signs it anew: see `loader/macho.ts`. */
+function sealMachO(sealed: Buffer): void {
+  const refuse = (what: string): never => { throw cannotSeal(what); };
+  const file = readMachO(sealed, refuse);
+  const headers = file.notes.filter((note) => note.type === NOTE_HEADER);
+  if (headers.length !== 1 || headers[0].end - headers[0].start !== HEADER.size) refuse(`it has ${headers.length} header notes, or one of the wrong size`);
+  const hash = headers[0].start + HEADER.offsets.hash0;
+  sealed.writeBigUInt64LE(BigInt(file.signature.start), headers[0].start + HEADER.offsets.file_size);
+  const masked = [...file.masked, { start: hash, end: hash + HASH_SIZE }];
+  sealed.write(hashArtifact(sealed, { start: 0, end: file.signature.start }, masked), hash, 'hex');
+  signPages(sealed, file, refuse);
+}
+
+/**
+ * Writes the file's size and its SHA-256 into the header note: what the loader checks first.
+ * @returns a new array.
+ * @throws {CompileError} of kind `internal` when the file is neither an ELF nor a Mach-O file with exactly one header note.
+ */
+export function sealArtifact(linked: Uint8Array): Uint8Array {
+  const sealed = Buffer.from(linked);
+  if (isMachO(sealed)) sealMachO(sealed);
+  else sealElf(sealed);
   return sealed;
 }
 

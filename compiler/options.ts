@@ -1,7 +1,7 @@
 /** The options of `build`, their defaults, and their checking: the one types file that is the compiler's API reference. */
 import type { FuelModeName } from '../runtime-c/abi.js';
 import { CompileError, type Diagnostic } from './diagnostics.js';
-import { DEFAULT_TRIPLE, TARGETS } from './llvm/target.js';
+import { DEFAULT_TRIPLE, findTarget, TARGETS } from './llvm/target.js';
 import type { CostTable } from './metering/cost.js';
 
 export type OptLevel = 0 | 1 | 2 | 3;
@@ -23,7 +23,7 @@ export interface BuildOptions {
   readonly debug?: boolean;
   /** `canonical` makes every NaN that arithmetic produces the canonical one, so that results do not depend on level or target. Default `native`. */
   readonly nan?: 'native' | 'canonical';
-  /** Triple of the machine to compile for. Default `x86_64-unknown-linux-gnu`; or `aarch64-unknown-linux-gnu`. */
+  /** Triple of the machine to compile for. Default `x86_64-unknown-linux-gnu`; or `aarch64-unknown-linux-gnu`, `x86_64-apple-darwin`, `arm64-apple-darwin`. */
   readonly target?: string;
   /** CPU level, for x86-64 only. Default `v3`. */
   readonly cpu?: CpuLevel;
@@ -92,6 +92,9 @@ export function resolveOptions(options: BuildOptions = {}): ResolvedOptions {
   const { target = DEFAULT_TRIPLE, cpu } = options;
   if (cpu !== undefined && !target.startsWith('x86_64')) {
     throw new CompileError({ kind: 'usage', message: `cpu cannot be ${JSON.stringify(cpu)} for ${target}`, note: 'the CPU levels are those of x86-64' });
+  }
+  if (options.debug && findTarget(target).format === 'macho') {
+    throw new CompileError({ kind: 'usage', message: `debug cannot be true for ${target}`, note: 'a Mach-O library holds no line tables: it refers to object files, which artifacts do without' });
   }
   return {
     name: 'module.wasm', optLevel: 2, fuel: 'outband', debug: false, nan: 'native', target: DEFAULT_TRIPLE, cpu: 'v3', emit: 'artifact',

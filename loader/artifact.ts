@@ -5,9 +5,12 @@
 import { createHash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { ABI_VERSION, Arch, CpuFeature, DESCRIPTOR_STRUCTS, FuelMode, type FuelModeName, layoutStruct, NOTE_FUNCTIONS, NOTE_HEADER, NOTE_MANIFEST, NOTE_NAME, Os } from '../runtime-c/abi.js';
+import { readElf } from './elf.js';
 import { ArtifactError } from './errors.js';
+import { checkSignature, isMachO, type MachOFile, type Range, readMachO } from './macho.js';
 import type { Manifest } from './manifest.js';
 import { type NativeArtifact, native } from './native.js';
+import type { Note, Refuse } from './notes.js';
 
 /** What the header note of an artifact says. */
 export interface ArtifactHeader {
@@ -19,7 +22,7 @@ export interface ArtifactHeader {
   readonly cpuFeatures: string[];
   /** Size of the file in bytes. */
   readonly fileSize: number;
-  /** SHA-256 of the file with the hash itself zero, in hexadecimal. */
+  /** SHA-256 of the file with the hash itself zero (Mach-O: see macho.ts), in hexadecimal. */
   readonly hash: string;
 }
 
@@ -28,14 +31,9 @@ export interface ArtifactInfo { readonly header: ArtifactHeader; readonly manife
 
 /** The largest file that is read: more than any artifact, and what a Buffer holds for certain. */
 const MAX_FILE = 0x7fffffff;
-/** Program headers that a linker of artifacts writes, with room. */
-const MAX_SEGMENTS = 64;
-const PT_NOTE = 4;
-const ET_DYN = 3;
-const PROGRAM_HEADER_SIZE = 56;
+const HASH_SIZE = 32;
 
 const HEADER_LAYOUT = layoutStruct(DESCRIPTOR_STRUCTS.find((s) => s.name === 'note_header') as (typeof DESCRIPTOR_STRUCTS)[number]);
-const MACHINES: Readonly<Record<number, keyof typeof Arch>> = { 62: 'x86_64', 183: 'aarch64' };
 
 const nameOf = <T extends Record<string, number>>(table: T, code: number): keyof T | undefined => Object.keys(table).find((name) => table[name] === code);
 
@@ -57,53 +55,27 @@ function readFile(path: string): Buffer {
   }
 }
 
-interface Note { readonly type: number; readonly start: number; readonly end: number }
+/** A file, whatever its format: what its own headers say, and how much of it the seal covers. */
+interface Container { readonly arch: keyof typeof Arch | undefined; readonly notes: readonly Note[]; readonly sealed: Range; readonly masked: readonly Range[]; readonly macho?: MachOFile }
 
-/** The notes of the program headers whose name is ours. Every offset is checked before it is used. */
-function readNotes(bytes: Buffer, refuse: (what: string) => never): Note[] {
+function readContainer(bytes: Buffer, refuse: Refuse): Container {
   if (bytes.length === 0) refuse('not a wasm-aot artifact: the file is empty');
-  if (bytes.length < 4 || bytes.readUInt32BE(0) !== 0x7f454c46) refuse('not a wasm-aot artifact: it is no ELF file');
-  if (bytes.length < 64) refuse('truncated in the ELF header');
-  if (bytes[4] !== 2 || bytes[5] !== 1) refuse('not a wasm-aot artifact: it is no 64-bit little-endian ELF file');
-  if (bytes.readUInt16LE(16) !== ET_DYN) refuse('not a wasm-aot artifact: it is no shared object');
-  const offset = bytes.readBigUInt64LE(32);
-  const count = bytes.readUInt16LE(56);
-  const fits = bytes.readUInt16LE(54) === PROGRAM_HEADER_SIZE && count > 0 && count <= MAX_SEGMENTS && offset + BigInt(count * PROGRAM_HEADER_SIZE) <= BigInt(bytes.length);
-  if (!fits) refuse('damaged or truncated: the program headers are not where they should be');
-  const notes: Note[] = [];
-  for (let i = 0; i < count; i++) {
-    const at = Number(offset) + i * PROGRAM_HEADER_SIZE;
-    if (bytes.readUInt32LE(at) !== PT_NOTE) continue;
-    const [start, size, align] = [bytes.readBigUInt64LE(at + 8), bytes.readBigUInt64LE(at + 32), bytes.readBigUInt64LE(at + 48)];
-    if (start + size > BigInt(bytes.length)) refuse('truncated: the notes are missing');
-    notes.push(...readSegment(bytes, Number(start), Number(start + size), align === 8n ? 8 : 4, refuse));
+  if (isMachO(bytes)) {
+    const macho = readMachO(bytes, refuse);
+    return { ...macho, sealed: { start: 0, end: macho.signature.start }, macho };
   }
-  return notes;
-}
-
-/** The notes in one segment: name and descriptor are padded to the segment's alignment. */
-function readSegment(bytes: Buffer, start: number, end: number, align: number, refuse: (what: string) => never): Note[] {
-  const pad = (at: number): number => start + Math.ceil((at - start) / align) * align;
-  const notes: Note[] = [];
-  for (let at = start; end - at >= 12;) {
-    const [nameSize, size, type] = [bytes.readUInt32LE(at), bytes.readUInt32LE(at + 4), bytes.readUInt32LE(at + 8)];
-    const name = at + 12;
-    const desc = pad(name + nameSize);
-    if (name + nameSize > end || desc + size > end) refuse('damaged: a note does not fit its segment');
-    if (bytes.toString('latin1', name, name + nameSize) === `${NOTE_NAME}\0`) notes.push({ type, start: desc, end: desc + size });
-    at = pad(desc + size);
-  }
-  return notes;
+  if (bytes.length < 4 || bytes.readUInt32BE(0) !== 0x7f454c46) refuse('not a wasm-aot artifact: it is neither an ELF nor a Mach-O file');
+  return { ...readElf(bytes, refuse), sealed: { start: 0, end: bytes.length }, masked: [] };
 }
 
 /** The one note of a type. */
-function oneNote(notes: readonly Note[], type: number, what: string, refuse: (what: string) => never): Note {
+function oneNote(notes: readonly Note[], type: number, what: string, refuse: Refuse): Note {
   const found = notes.filter((note) => note.type === type);
   if (found.length > 1) refuse(`damaged: two ${what}s`);
   return found[0] ?? refuse(notes.length ? `damaged: it has no ${what}` : `not a wasm-aot artifact: it has no "${NOTE_NAME}" note`);
 }
 
-function readHeader(bytes: Buffer, note: Note, path: string, refuse: (what: string) => never): ArtifactHeader {
+function readHeader(bytes: Buffer, { arch: machine, sealed, macho }: Container, note: Note, path: string, refuse: Refuse): ArtifactHeader {
   const { offsets, size } = HEADER_LAYOUT;
   if (note.end - note.start < 4) refuse('damaged: the header note is too short');
   const abiVersion = bytes.readUInt32LE(note.start);
@@ -113,9 +85,9 @@ function readHeader(bytes: Buffer, note: Note, path: string, refuse: (what: stri
   const u64 = (name: string): bigint => bytes.readBigUInt64LE(note.start + offsets[name]);
   const [fuel, arch, os] = [nameOf(FuelMode, u32('fuel_mode')), nameOf(Arch, u32('arch')), nameOf(Os, u32('os'))];
   if (arch === undefined || os === undefined) throw new ArtifactError('target', `${path}: made for an unknown target (architecture ${u32('arch')}, system ${u32('os')})`);
-  if (fuel === undefined || MACHINES[bytes.readUInt16LE(18)] !== arch) refuse('damaged: its headers contradict each other');
-  if (u64('file_size') !== BigInt(bytes.length)) {
-    refuse(`${BigInt(bytes.length) < u64('file_size') ? 'truncated' : 'something was added to it'}: it has ${bytes.length} bytes and should have ${u64('file_size')}`);
+  if (fuel === undefined || machine !== arch || (macho !== undefined) !== (os === 'darwin')) refuse('damaged: its headers contradict each other');
+  if (u64('file_size') !== BigInt(sealed.end)) {
+    refuse(`${BigInt(sealed.end) < u64('file_size') ? 'truncated' : 'something was added to it'}: it has ${sealed.end} bytes and should have ${u64('file_size')}`);
   }
   const features = u64('cpu_features');
   const cpuFeatures = Array.from({ length: 64 }, (_, bit) => bit).filter((bit) => features >> BigInt(bit) & 1n).map((bit) => nameOf(CpuFeature, bit) ?? `feature ${bit}`);
@@ -123,12 +95,18 @@ function readHeader(bytes: Buffer, note: Note, path: string, refuse: (what: stri
   return { abiVersion, fuel: fuel as FuelModeName, arch, os, cpuFeatures, fileSize: bytes.length, hash };
 }
 
-/** SHA-256 of the bytes, those of the hash itself taken as zero. */
-function hashFile(bytes: Buffer, at: number): string {
-  return createHash('sha256').update(bytes.subarray(0, at)).update(Buffer.alloc(32)).update(bytes.subarray(at + 32)).digest('hex');
+/** The seal: SHA-256 of what it covers, the masked places and those of the hash itself taken as zero. */
+export function hashArtifact(bytes: Buffer, sealed: Range, masked: readonly Range[]): string {
+  const hash = createHash('sha256');
+  let at = sealed.start;
+  for (const { start, end } of [...masked].sort((a, b) => a.start - b.start)) {
+    hash.update(bytes.subarray(at, start)).update(Buffer.alloc(end - start));
+    at = end;
+  }
+  return hash.update(bytes.subarray(at, sealed.end)).digest('hex');
 }
 
-function parseManifest(text: string, refuse: (what: string) => never): Manifest {
+function parseManifest(text: string, refuse: Refuse): Manifest {
   let manifest: unknown;
   try {
     manifest = JSON.parse(text);
@@ -146,12 +124,15 @@ export interface ArtifactFile extends ArtifactInfo { readonly bytes: Buffer; rea
 export function readArtifactFile(path: string): ArtifactFile {
   const refuse = (what: string): never => { throw new ArtifactError('format', `${path}: ${what}`); };
   const bytes = readFile(path);
-  const notes = readNotes(bytes, refuse);
+  const container = readContainer(bytes, refuse);
+  const { notes, sealed, masked, macho } = container;
   const headerNote = oneNote(notes, NOTE_HEADER, 'header', refuse);
-  const header = readHeader(bytes, headerNote, path, refuse);
-  if (hashFile(bytes, headerNote.start + HEADER_LAYOUT.offsets.hash0) !== header.hash) {
+  const header = readHeader(bytes, container, headerNote, path, refuse);
+  const hashAt = headerNote.start + HEADER_LAYOUT.offsets.hash0;
+  if (hashArtifact(bytes, sealed, [...masked, { start: hashAt, end: hashAt + HASH_SIZE }]) !== header.hash) {
     throw new ArtifactError('hash', `${path}: its contents do not match its hash: damaged or tampered with`);
   }
+  if (macho) checkSignature(bytes, macho, (what) => { throw new ArtifactError('hash', `${path}: ${what}`); });
   const { start, end } = oneNote(notes, NOTE_MANIFEST, 'manifest', refuse);
   const functions = notes.find((note) => note.type === NOTE_FUNCTIONS);
   return { bytes, header, manifest: parseManifest(bytes.toString('utf8', start, end), refuse), functions: functions && bytes.subarray(functions.start, functions.end) };

@@ -2,8 +2,9 @@
 #ifndef WAOT_ABI_H
 #define WAOT_ABI_H
 
-#define WAOT_ABI_VERSION 3
+#define WAOT_ABI_VERSION 4
 #define WAOT_NOTE_NAME "wasmaot"
+#define WAOT_MACHO_NOTES "__wasm_aot"
 #define WAOT_NOTE_TYPE_HEADER 1
 #define WAOT_NOTE_TYPE_MANIFEST 2
 #define WAOT_DESCRIPTOR_SYMBOL "waot_module"
@@ -24,6 +25,15 @@
 #define WAOT_VALTYPE_V128 123
 #define WAOT_VALTYPE_FUNCREF 112
 #define WAOT_VALTYPE_EXTERNREF 111
+#define WAOT_VALTYPE_NULLFUNCREF 115
+#define WAOT_VALTYPE_NULLEXTERNREF 114
+#define WAOT_VALTYPE_REF_FUNC 48
+#define WAOT_VALTYPE_REF_EXTERN 47
+#define WAOT_VALTYPE_REF_NOFUNC 51
+#define WAOT_VALTYPE_REF_NOEXTERN 50
+#define WAOT_VALTYPE_REF_NULL_TYPE 99
+#define WAOT_VALTYPE_REF_TYPE 35
+#define WAOT_VALTYPE_NULLABLE 64
 #define WAOT_EXTERN_FUNC 0
 #define WAOT_EXTERN_TABLE 1
 #define WAOT_EXTERN_MEMORY 2
@@ -70,6 +80,8 @@
 #define WAOT_STATUS_UNINITIALIZED_ELEMENT 8
 #define WAOT_STATUS_INDIRECT_CALL_TYPE_MISMATCH 9
 #define WAOT_STATUS_CALL_STACK_EXHAUSTED 10
+#define WAOT_STATUS_NULL_REFERENCE 11
+#define WAOT_STATUS_NULL_FUNCTION_REFERENCE 12
 #define WAOT_STATUS_OUT_OF_FUEL 64
 #define WAOT_STATUS_INTERRUPTED 65
 #define WAOT_STATUS_HOST_ERROR 66
@@ -145,6 +157,8 @@
   X(8, uninitialized_element, "uninitialized element") \
   X(9, indirect_call_type_mismatch, "indirect call type mismatch") \
   X(10, call_stack_exhausted, "call stack exhausted") \
+  X(11, null_reference, "null reference") \
+  X(12, null_function_reference, "null function reference") \
   X(64, out_of_fuel, "out of fuel") \
   X(65, interrupted, "interrupted") \
   X(66, host_error, "the host function failed") \
@@ -319,40 +333,50 @@ _Static_assert(sizeof(struct waot_const_expr) == 24, "waot_const_expr");
 struct waot_type_desc {
   uint32_t param_count;
   uint32_t result_count;
-  void *valtypes; /* u8 ValType codes: parameters, then results */
+  void *valtypes; /* u8 ValType or RefType codes: parameters, then results */
   void *enter; /* entry adapter, or NULL when no reference to a function of this type can exist in the module */
   void *host; /* host adapter: what compiled code calls for a host function of this type; NULL unless imported */
+  void *heaps; /* u32 type indices: of what each value of type ref_type or ref_null_type refers to; NULL when there is none */
+  uint32_t followers; /* of the first type of a recursion group: how many types of the group follow; of others 0 */
 };
 _Static_assert(offsetof(struct waot_type_desc, param_count) == 0, "waot_type_desc.param_count");
 _Static_assert(offsetof(struct waot_type_desc, result_count) == 4, "waot_type_desc.result_count");
 _Static_assert(offsetof(struct waot_type_desc, valtypes) == 8, "waot_type_desc.valtypes");
 _Static_assert(offsetof(struct waot_type_desc, enter) == 16, "waot_type_desc.enter");
 _Static_assert(offsetof(struct waot_type_desc, host) == 24, "waot_type_desc.host");
-_Static_assert(sizeof(struct waot_type_desc) == 32, "waot_type_desc");
+_Static_assert(offsetof(struct waot_type_desc, heaps) == 32, "waot_type_desc.heaps");
+_Static_assert(offsetof(struct waot_type_desc, followers) == 40, "waot_type_desc.followers");
+_Static_assert(sizeof(struct waot_type_desc) == 48, "waot_type_desc");
 
 /* Limits of a memory (pages) or a table (elements). */
 struct waot_limits_desc {
   uint64_t min;
   uint64_t max; /* all ones when absent */
   uint32_t flags; /* bit 0: has a maximum; bit 1: shared; bit 2: 64-bit indices */
-  uint32_t valtype; /* tables: ValType of the elements */
+  uint32_t valtype; /* tables: ValType or RefType of the elements */
+  uint32_t heap; /* tables of ref_type or ref_null_type: type index */
+  void *init; /* tables: const_expr for the elements, or NULL for null */
 };
 _Static_assert(offsetof(struct waot_limits_desc, min) == 0, "waot_limits_desc.min");
 _Static_assert(offsetof(struct waot_limits_desc, max) == 8, "waot_limits_desc.max");
 _Static_assert(offsetof(struct waot_limits_desc, flags) == 16, "waot_limits_desc.flags");
 _Static_assert(offsetof(struct waot_limits_desc, valtype) == 20, "waot_limits_desc.valtype");
-_Static_assert(sizeof(struct waot_limits_desc) == 24, "waot_limits_desc");
+_Static_assert(offsetof(struct waot_limits_desc, heap) == 24, "waot_limits_desc.heap");
+_Static_assert(offsetof(struct waot_limits_desc, init) == 32, "waot_limits_desc.init");
+_Static_assert(sizeof(struct waot_limits_desc) == 40, "waot_limits_desc");
 
 /* A global of the module (imported ones first; their init is unused). */
 struct waot_global_desc {
-  uint32_t valtype; /* ValType */
+  uint32_t valtype; /* ValType or RefType */
   uint32_t is_mutable; /* 0 or 1 */
   void *init; /* const_expr, or NULL for an import */
+  uint32_t heap; /* ref_type, ref_null_type: type index */
 };
 _Static_assert(offsetof(struct waot_global_desc, valtype) == 0, "waot_global_desc.valtype");
 _Static_assert(offsetof(struct waot_global_desc, is_mutable) == 4, "waot_global_desc.is_mutable");
 _Static_assert(offsetof(struct waot_global_desc, init) == 8, "waot_global_desc.init");
-_Static_assert(sizeof(struct waot_global_desc) == 16, "waot_global_desc");
+_Static_assert(offsetof(struct waot_global_desc, heap) == 16, "waot_global_desc.heap");
+_Static_assert(sizeof(struct waot_global_desc) == 24, "waot_global_desc");
 
 /* An import, in the order of the import section. */
 struct waot_import_desc {
@@ -419,7 +443,7 @@ struct waot_elem_desc {
   void *offset; /* const_expr, or NULL */
   void *items; /* const_expr array */
   uint64_t length;
-  uint64_t valtype; /* ValType of the elements */
+  uint64_t valtype; /* ValType or RefType of the elements */
 };
 _Static_assert(offsetof(struct waot_elem_desc, mode) == 0, "waot_elem_desc.mode");
 _Static_assert(offsetof(struct waot_elem_desc, table) == 4, "waot_elem_desc.table");
@@ -518,8 +542,8 @@ struct waot_note_header {
   uint32_t arch; /* Arch */
   uint32_t os; /* Os */
   uint64_t cpu_features; /* bit set of CpuFeature: all are needed */
-  uint64_t file_size; /* size of the whole file in bytes */
-  uint64_t hash0; /* SHA-256 of the whole file with these 32 bytes zero, as 32 bytes in digest order */
+  uint64_t file_size; /* size of the whole file in bytes; Mach-O: without the code signature at its end */
+  uint64_t hash0; /* SHA-256, in digest order, of as much of the file, with these 32 bytes zero (Mach-O: and what signing changes, see seal_macho.ts) */
   uint64_t hash1;
   uint64_t hash2;
   uint64_t hash3;

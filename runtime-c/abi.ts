@@ -7,10 +7,12 @@
  */
 
 /** Raised whenever an artifact compiled before the change could misbehave with a runtime built after it. */
-export const ABI_VERSION = 3;
+export const ABI_VERSION = 4;
 
-/** Name of the ELF notes (`namesz` counts the terminating NUL) that carry the header and the manifest of an artifact. */
+/** Name of the notes (in the form of ELF's; `namesz` counts the terminating NUL) that carry the header and the manifest of an artifact. */
 export const NOTE_NAME = 'wasmaot';
+/** Name of the section that holds the notes where the file is Mach-O. */
+export const MACHO_NOTES = '__wasm_aot';
 /** Note type of the binary header (`waot_note_header`). */
 export const NOTE_HEADER = 1;
 /** Note type of the manifest (UTF-8 JSON, see `loader/manifest.ts`). */
@@ -41,6 +43,15 @@ export const Os = { linux: 1, darwin: 2 } as const;
 
 /** Value types, by their code in the wasm binary format (spec 2.0, 5.3.1 to 5.3.4). */
 export const ValType = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b, funcref: 0x70, externref: 0x6f } as const;
+/**
+ * Codes of the other reference types, for descriptors and the C API. Those that null is of are the binary format's codes; the bit `NULLABLE` is clear in the same
+ * type without null. `ref_null_type` and `ref_type`: references to functions of one type, which stands beside the code.
+ */
+export const RefType = {
+  nullfuncref: 0x73, nullexternref: 0x72, ref_func: 0x30, ref_extern: 0x2f, ref_nofunc: 0x33, ref_noextern: 0x32, ref_null_type: 0x63, ref_type: 0x23,
+} as const;
+/** Set in the code of a reference type that null is of. */
+export const NULLABLE = 0x40;
 /** External kinds, by their code in the import and export sections. */
 export const ExternKind = { func: 0, table: 1, memory: 2, global: 3 } as const;
 
@@ -66,6 +77,8 @@ export const STATUS = [
   { code: 8, name: 'uninitialized_element', message: 'uninitialized element' },
   { code: 9, name: 'indirect_call_type_mismatch', message: 'indirect call type mismatch' },
   { code: 10, name: 'call_stack_exhausted', message: 'call stack exhausted' },
+  { code: 11, name: 'null_reference', message: 'null reference' },
+  { code: 12, name: 'null_function_reference', message: 'null function reference' },
   { code: 64, name: 'out_of_fuel', message: 'out of fuel' },
   { code: 65, name: 'interrupted', message: 'interrupted' },
   { code: 66, name: 'host_error', message: 'the host function failed' },
@@ -171,16 +184,19 @@ export const DESCRIPTOR_STRUCTS = [
     f('bits_lo', 'u64', 'value: low 8 bytes of the bit pattern; extended: address of the steps, const_expr[index]'), f('bits_hi', 'u64', 'value: high 8 bytes (v128)'),
   ] },
   { name: 'type_desc', doc: 'A function type of the module.', fields: [
-    f('param_count', 'u32', ''), f('result_count', 'u32', ''), f('valtypes', 'ptr', 'u8 ValType codes: parameters, then results'),
+    f('param_count', 'u32', ''), f('result_count', 'u32', ''), f('valtypes', 'ptr', 'u8 ValType or RefType codes: parameters, then results'),
     f('enter', 'ptr', 'entry adapter, or NULL when no reference to a function of this type can exist in the module'),
     f('host', 'ptr', 'host adapter: what compiled code calls for a host function of this type; NULL unless imported'),
+    f('heaps', 'ptr', 'u32 type indices: of what each value of type ref_type or ref_null_type refers to; NULL when there is none'),
+    f('followers', 'u32', 'of the first type of a recursion group: how many types of the group follow; of others 0'),
   ] },
   { name: 'limits_desc', doc: 'Limits of a memory (pages) or a table (elements).', fields: [
     f('min', 'u64', ''), f('max', 'u64', 'all ones when absent'), f('flags', 'u32', 'bit 0: has a maximum; bit 1: shared; bit 2: 64-bit indices'),
-    f('valtype', 'u32', 'tables: ValType of the elements'),
+    f('valtype', 'u32', 'tables: ValType or RefType of the elements'),
+    f('heap', 'u32', 'tables of ref_type or ref_null_type: type index'), f('init', 'ptr', 'tables: const_expr for the elements, or NULL for null'),
   ] },
   { name: 'global_desc', doc: 'A global of the module (imported ones first; their init is unused).', fields: [
-    f('valtype', 'u32', 'ValType'), f('is_mutable', 'u32', '0 or 1'), f('init', 'ptr', 'const_expr, or NULL for an import'),
+    f('valtype', 'u32', 'ValType or RefType'), f('is_mutable', 'u32', '0 or 1'), f('init', 'ptr', 'const_expr, or NULL for an import'), f('heap', 'u32', 'ref_type, ref_null_type: type index'),
   ] },
   { name: 'import_desc', doc: 'An import, in the order of the import section.', fields: [
     f('module', 'ptr', ''), f('module_len', 'u64', 'bytes'), f('name', 'ptr', ''), f('name_len', 'u64', 'bytes'),
@@ -198,7 +214,7 @@ export const DESCRIPTOR_STRUCTS = [
   ] },
   { name: 'elem_desc', doc: 'An element segment.', fields: [
     f('mode', 'u32', 'SegmentMode'), f('table', 'u32', ''), f('offset', 'ptr', 'const_expr, or NULL'), f('items', 'ptr', 'const_expr array'), f('length', 'u64', ''),
-    f('valtype', 'u64', 'ValType of the elements'),
+    f('valtype', 'u64', 'ValType or RefType of the elements'),
   ] },
   { name: 'owed_row', doc: 'A function in which fuel may be owed; both fields are distances from the row itself. See OWED_ROWS_SECTION.', fields: [
     f('function', 'i32', 'to the first byte of its code'), f('entries', 'i32', 'to its entries'),
@@ -221,8 +237,8 @@ export const DESCRIPTOR_STRUCTS = [
   ] },
   { name: 'note_header', doc: 'Descriptor bytes of the NOTE_HEADER note: what a loader checks before it maps anything.', fields: [
     f('abi_version', 'u32', 'ABI_VERSION'), f('fuel_mode', 'u32', 'FuelMode'), f('arch', 'u32', 'Arch'), f('os', 'u32', 'Os'),
-    f('cpu_features', 'u64', 'bit set of CpuFeature: all are needed'), f('file_size', 'u64', 'size of the whole file in bytes'),
-    f('hash0', 'u64', 'SHA-256 of the whole file with these 32 bytes zero, as 32 bytes in digest order'), f('hash1', 'u64', ''), f('hash2', 'u64', ''), f('hash3', 'u64', ''),
+    f('cpu_features', 'u64', 'bit set of CpuFeature: all are needed'), f('file_size', 'u64', 'size of the whole file in bytes; Mach-O: without the code signature at its end'),
+    f('hash0', 'u64', 'SHA-256, in digest order, of as much of the file, with these 32 bytes zero (Mach-O: and what signing changes, see seal_macho.ts)'), f('hash1', 'u64', ''), f('hash2', 'u64', ''), f('hash3', 'u64', ''),
   ] },
 ] as const satisfies readonly AbiStruct[];
 

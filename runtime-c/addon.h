@@ -75,6 +75,9 @@ typedef struct addon_func {
   napi_ref host; /* host functions: weak reference to the JS function (the Store keeps it alive); else NULL */
 } addon_func;
 
+/* What a value of a function's type refers to, by its number: see waot_type. */
+static inline const waot_type *addon_ref(const addon_func *f, uint32_t value) { return f->type->refs == NULL ? NULL : f->type->refs[value]; }
+
 /* A memory: the length is read from V8 once per epoch, because only JS can change it behind our back. */
 typedef struct addon_memory {
   addon_object object;
@@ -134,9 +137,10 @@ napi_value addon_store_stats(napi_env env, napi_callback_info info);
 void addon_store_free_all(addon_env *e);
 
 /* --- addon_value.c: values and externref handles --------------------------------------------------------------------- */
-bool addon_to_wasm(addon_store *s, uint8_t type, napi_value value, waot_value *out); /* ToWebAssemblyValue; false with an exception pending */
+/* `ref`: of what references of the type refer to, where the code does not say all; else NULL. */
+bool addon_to_wasm(addon_store *s, uint8_t type, const waot_type *ref, napi_value value, waot_value *out); /* ToWebAssemblyValue; false with an exception pending */
 napi_value addon_to_js(addon_store *s, uint8_t type, const waot_value *value);       /* ToJSValue; NULL with an exception pending */
-bool addon_from_bits(addon_store *s, uint8_t type, napi_value bits, waot_value *out); /* raw: BigInt bit patterns; references as addon_to_wasm */
+bool addon_from_bits(addon_store *s, uint8_t type, const waot_type *ref, napi_value bits, waot_value *out); /* raw: BigInt bit patterns; references as addon_to_wasm */
 napi_value addon_to_bits(addon_store *s, uint8_t type, const waot_value *value);
 void addon_collect_if_due(addon_env *e); /* frees externref handles that no store can reach; only between activations */
 void addon_collect(addon_env *e);

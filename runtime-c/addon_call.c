@@ -46,7 +46,7 @@ static napi_value results_to_js(addon_func *f, const waot_value *slots) {
 
 static bool arguments_to_wasm(addon_func *f, const napi_value *argv, waot_value *slots) {
   for (uint32_t i = 0; i < f->param_count; i++) {
-    if (!addon_to_wasm(f->object.store, f->params[i], argv[i], &slots[i])) return false;
+    if (!addon_to_wasm(f->object.store, f->params[i], addon_ref(f, i), argv[i], &slots[i])) return false;
   }
   return true;
 }
@@ -101,14 +101,14 @@ static napi_value call_export(napi_env env, napi_callback_info info) {
 static bool host_results(addon_func *f, napi_value result, waot_value *args) {
   addon_store *s = f->object.store;
   if (f->result_count == 0) return true;
-  if (f->result_count == 1) return addon_to_wasm(s, f->results[0], result, &args[0]);
+  if (f->result_count == 1) return addon_to_wasm(s, f->results[0], addon_ref(f, f->param_count), result, &args[0]);
   napi_env env = s->env->env;
   napi_value argv[2] = {result}, value;
   napi_create_uint32(env, f->result_count, &argv[1]);
   napi_value array = addon_hook_call(s->env, HOOK_ITERATE, 2, argv);
   if (array == NULL) return false;
   for (uint32_t i = 0; i < f->result_count; i++) {
-    if (napi_get_element(env, array, i, &value) != napi_ok || !addon_to_wasm(s, f->results[i], value, &args[i])) return false;
+    if (napi_get_element(env, array, i, &value) != napi_ok || !addon_to_wasm(s, f->results[i], addon_ref(f, f->param_count + i), value, &args[i])) return false;
   }
   return true;
 }
@@ -241,7 +241,7 @@ static napi_value call_raw(addon_func *f, napi_value args, waot_value *slots) {
   }
   addon_collect_if_due(s->env);
   for (uint32_t i = 0; i < count; i++) {
-    if (napi_get_element(env, args, i, &value) != napi_ok || !addon_from_bits(s, f->params[i], value, &slots[i])) return NULL;
+    if (napi_get_element(env, args, i, &value) != napi_ok || !addon_from_bits(s, f->params[i], addon_ref(f, i), value, &slots[i])) return NULL;
   }
   s->env->epoch++;
   if (!addon_throw_status(s, waot_call(s->store, f->object.func, slots))) return NULL;

@@ -93,6 +93,8 @@ static napi_value describe(napi_env env, const waot_import_type *t, bool is_impo
     return object;
   }
   if (t->kind != WAOT_EXTERN_MEMORY) set_number(env, object, "valtype", t->valtype);
+  napi_value ref;
+  if (t->ref != NULL && napi_create_external(env, (void *)(uintptr_t)t->ref, NULL, NULL, &ref) == napi_ok) napi_set_named_property(env, object, "ref", ref); /* types are for ever */
   if (t->kind == WAOT_EXTERN_GLOBAL) {
     set_number(env, object, "mutable", t->mutable_ != 0);
     return object;

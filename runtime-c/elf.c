@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "macho_format.h"
+
 #if defined(__x86_64__)
 #define MACHINE EM_X86_64
 #elif defined(__aarch64__)
@@ -36,8 +38,15 @@ static Elf64_Phdr program_header(const struct file *file, Elf64_Half i) {
   return header;
 }
 
+static bool is_macho(const struct file *file) {
+  uint32_t magic = 0;
+  if (file->size >= sizeof magic) memcpy(&magic, file->bytes, sizeof magic);
+  return magic == MACHO_MAGIC_64 || magic == MACHO_MAGIC_32 || magic == MACHO_MAGIC_FAT;
+}
+
 static int read_file_header(struct file *file) {
   Elf64_Ehdr header;
+  if (is_macho(file)) return waot_error_set(file->error, WAOT_ERROR_TARGET, 0, "%s: made for macOS, not for Linux", file->path);
   if (file->size < SELFMAG || memcmp(file->bytes, ELFMAG, SELFMAG) != 0) return refuse(file, "not a wasm-aot artifact: it is no ELF file");
   if (file->size < sizeof header) return refuse(file, "truncated in the ELF header");
   memcpy(&header, file->bytes, sizeof header);

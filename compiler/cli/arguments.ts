@@ -45,9 +45,9 @@ export const COMMANDS: readonly CommandRow[] = [
   {
     name: 'build', synopsis: 'build FILE.wasm [-o FILE.so] [options]', help: 'Compile a module into a native, metered shared object',
     options: [
-      { name: 'o', alias: 'output', value: 'FILE', help: 'Where to write; - is standard output. Default: the input with .so. E.g. -o prog.so' },
+      { name: 'o', alias: 'output', value: 'FILE', help: 'Where to write; - is standard output. Default: the input with .so (macOS: .dylib). E.g. -o prog.so' },
       ...BUILD_FLAGS,
-      { name: 'target', value: 'TRIPLE', help: 'x86_64-unknown-linux-gnu (default) or aarch64-unknown-linux-gnu. E.g. --target aarch64-unknown-linux-gnu' },
+      { name: 'target', value: 'TRIPLE', help: 'x86_64-unknown-linux-gnu (default), aarch64-unknown-linux-gnu, x86_64-apple-darwin or arm64-apple-darwin. E.g. --target aarch64-unknown-linux-gnu' },
       { name: 'fuel', alias: 'fuel-mode', value: 'MODE', help: 'Metering: outband (default), sync, or none. E.g. --fuel sync' },
       { name: 'emit', value: 'KIND', help: 'Stop early and write ir, bc, asm or obj. E.g. --emit=asm' },
       { name: 'json', help: 'Report as JSON on standard output. E.g. build --json prog.wasm' },

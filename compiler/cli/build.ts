@@ -2,13 +2,13 @@
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, extname } from 'node:path';
 import { CompileError, type Diagnostic, ExitCode, formatDiagnostic } from '../diagnostics.js';
-import { TARGETS } from '../llvm/target.js';
+import { DEFAULT_TRIPLE, findTarget, TARGETS } from '../llvm/target.js';
 import type { BuildOptions, BuildResult, BuildStats, EmitKind, OptLevel } from '../options.js';
 import { type ParsedArguments, usageError } from './arguments.js';
 import { complain, formatBytes, formatCount, formatTime, openProgress } from './output.js';
 
 type Options = ParsedArguments['options'];
-const EXTENSION: Record<EmitKind, string> = { artifact: '.so', obj: '.o', asm: '.s', ir: '.ll', bc: '.bc' };
+const EXTENSION: Record<Exclude<EmitKind, 'artifact'>, string> = { obj: '.o', asm: '.s', ir: '.ll', bc: '.bc' };
 const REASONS: Record<string, string> = {
   ENOENT: 'no such file', EACCES: 'permission denied', EPERM: 'permission denied', EISDIR: 'it is a directory', ENOTDIR: 'a part of the path is not a directory',
   EROFS: 'the file system is read-only', ENOSPC: 'the disk is full', EDQUOT: 'the disk quota is used up', ENAMETOOLONG: 'the name is too long', ELOOP: 'too many symbolic links',
@@ -89,7 +89,7 @@ export async function runBuild({ options, operands }: ParsedArguments): Promise<
   const [input] = operands;
   const flags = await readBuildFlags(options, 'fuel');
   const emit: EmitKind = oneOf(options, 'emit', ['ir', 'bc', 'asm', 'obj']) ?? 'artifact';
-  const output = (options.o as string | undefined) ?? basename(input, extname(input)) + EXTENSION[emit];
+  const output = (options.o as string | undefined) ?? basename(input, extname(input)) + (emit === 'artifact' ? findTarget(flags.target ?? DEFAULT_TRIPLE).extension : EXTENSION[emit]);
   const bytes = readInput(input);
   if (output !== '-') checkOutput(output);
   const bar = openProgress(!options.quiet && !options.json);

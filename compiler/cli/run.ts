@@ -2,6 +2,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { ArtifactError, type Instance, load, type Module } from '../../loader/index.js';
 import { readArtifact } from '../../loader/artifact.js';
+import { isMachO } from '../../loader/macho.js';
 import type { Manifest, ManifestValType } from '../../loader/manifest.js';
 import { type CachedArtifact, cachedBuild } from '../cache.js';
 import { CompileError, ExitCode } from '../diagnostics.js';
@@ -14,8 +15,8 @@ import { type Guest, openGuest, silenceWasiWarning } from './wasi.js';
 
 type Options = ParsedArguments['options'];
 
-/** Whether a file is wasm, an ELF object, or neither, by its first bytes. */
-function sniff(path: string): 'wasm' | 'elf' | 'other' {
+/** Whether a file is wasm, of a format that artifacts have, or neither, by its first bytes. */
+function sniff(path: string): 'wasm' | 'artifact' | 'other' {
   const head = Buffer.alloc(4);
   try {
     const fd = openSync(path, 'r');
@@ -28,7 +29,7 @@ function sniff(path: string): 'wasm' | 'elf' | 'other' {
     throw new CompileError({ kind: 'input', message: `cannot read ${JSON.stringify(path)}: ${explainIo(error)}` });
   }
   if (head.toString('latin1') === '\0asm') return 'wasm';
-  return head.toString('latin1') === '\x7fELF' ? 'elf' : 'other';
+  return head.toString('latin1') === '\x7fELF' || isMachO(head) ? 'artifact' : 'other';
 }
 
 const LIMIT_MAX = 2n ** 63n - 1n;
@@ -65,7 +66,7 @@ async function compile(path: string, options: Options): Promise<CachedArtifact> 
 async function openModule(path: string, options: Options): Promise<{ module: Module; manifest: Manifest }> {
   const kind = sniff(path);
   if (kind === 'other') throw new CompileError({ kind: 'malformed', message: `${JSON.stringify(path)} is neither wasm nor an artifact`, place: { file: path, offset: 0 } });
-  if (kind === 'elf') {
+  if (kind === 'artifact') {
     const flag = ['O', 'g', 'cost-table', 'nan', 'enable', 'disable', 'cpu', 'fuel-mode', 'no-cache'].find((name) => options[name] !== undefined);
     if (flag) throw usageError(`${flag.length === 1 ? '-' : '--'}${flag} has no effect on an artifact`, 'it is for a .wasm, or for wasm-aot build');
     return { module: load(path), manifest: readArtifact(path).manifest };

@@ -1,12 +1,12 @@
 /** The code generator: LLVM 22, in this process, through the node-gyp addon `codegen.node`. The one file that loads it. */
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { Arch, DESCRIPTOR_SYMBOL } from '../../runtime-c/abi.js';
+import { DESCRIPTOR_SYMBOL } from '../../runtime-c/abi.js';
 import { CompileError } from '../diagnostics.js';
 import type { CpuLevel, OptLevel } from '../options.js';
 import { DEFAULT_TRIPLE, type ResolvedCpu, findTarget, resolveCpuFrom } from './target.js';
 
-/** What to generate code for. `features` as LLVM spells them: `+avx2,-fma`. */
+/** What to generate code for. `triple` is one of `TARGETS`; `features` as LLVM spells them: `+avx2,-fma`. */
 export interface MachineOptions { readonly triple: string; readonly cpu: string; readonly features: string }
 
 export interface CompileOptions extends MachineOptions {
@@ -78,9 +78,9 @@ async function settle<T>(promise: Promise<T>): Promise<T> {
  * @throws {CompileError} of kind `unavailable` without the addon; a rejected promise of kind `internal` with LLVM's words when the module is wrong.
  */
 export async function compile(input: Uint8Array, options: CompileOptions): Promise<CompileOutput> {
-  const reserve = findTarget(options.triple).reserveFeatures;
-  const features = [options.features, ...reserve].filter(Boolean).join(',');
-  return await settle(load().compile(input, { ...options, features, exported: DESCRIPTOR_SYMBOL }));
+  const { reserveFeatures, llvmTriple } = findTarget(options.triple);
+  const features = [options.features, ...reserveFeatures].filter(Boolean).join(',');
+  return await settle(load().compile(input, { ...options, triple: llvmTriple, features, exported: DESCRIPTOR_SYMBOL }));
 }
 
 /**
@@ -88,8 +88,9 @@ export async function compile(input: Uint8Array, options: CompileOptions): Promi
  * Errors as `compile`.
  */
 export async function findMentions(object: Uint8Array, machine: MachineOptions): Promise<Disassembly> {
-  const { triple, cpu, features } = machine;
-  return await settle(load().scan(object, { triple, cpu, features, pattern: findTarget(triple).mention }));
+  const { cpu, features } = machine;
+  const { llvmTriple, mention } = findTarget(machine.triple);
+  return await settle(load().scan(object, { triple: llvmTriple, cpu, features, pattern: mention }));
 }
 
 /** LLVM's version, `22.1.8`. */
@@ -102,8 +103,9 @@ export function hostCpu(): { name: string; features: string } {
   return load().hostCpu();
 }
 
-/** The CPU to compile for: of x86-64 the level (see `resolveCpuFrom`), of AArch64 what every one has (Armv8.0-A). */
+/** The CPU to compile for: of x86-64 the level (see `resolveCpuFrom`), of AArch64 what every one has that the system runs on (Linux: Armv8.0-A; macOS: an M1). */
 export function resolveCpu(level: CpuLevel, triple: string = DEFAULT_TRIPLE): ResolvedCpu {
-  if (findTarget(triple).arch !== Arch.x86_64) return { cpu: 'generic', features: '', required: [] };
+  const { cpu } = findTarget(triple);
+  if (cpu !== undefined) return { cpu, features: '', required: [] };
   return resolveCpuFrom(level, level === 'native' ? hostCpu().features : '');
 }

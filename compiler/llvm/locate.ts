@@ -28,7 +28,7 @@ export function locateTool(name: string, aptPackage: string): string {
   throw new CompileError({ kind: 'unavailable', message: `${name}-22 is not installed`, note: `on Debian: sudo apt-get install ${aptPackage}` });
 }
 
-/** The linker: lld's ELF driver. Errors as `locateTool`. */
-export function locateLinker(): string {
-  return locateTool('ld.lld', 'lld-22');
+/** The linker: lld's driver for ELF or Mach-O. Errors as `locateTool`. */
+export function locateLinker(driver: 'ld.lld' | 'ld64.lld'): string {
+  return locateTool(driver, 'lld-22');
 }

@@ -146,6 +146,12 @@ function vmctxHelpers(): string {
       %differ = icmp ne ptr %found, %want
       ${trapIf('%differ', StatusCode.indirect_call_type_mismatch, 'type')}
       ret ptr %func`),
+    // call_ref, ref.as_non_null: what a reference points to, or the trap for null.
+    ...(['null_reference', 'null_function_reference'] as const).map((trap) => define(`i64 @waot.non_null.${trap}(i64 %ref)`, `
+      %null = icmp eq i64 %ref, 0
+      ${trapIf('%null', StatusCode[trap], 'null')}
+      ret i64 %ref`)),
+    define('ptr @waot.func_pointer(i64 %ref)', '%func = inttoptr i64 %ref to ptr\nret ptr %func'),
     define('ptr @waot.func_code(ptr %func)', `${at('%func', String(OFFSETS.func.code), '%p')}\n${invariant('ptr', '%p', '%v')}\nret ptr %v`),
     define('ptr @waot.func_tail_code(ptr %func)', `${at('%func', String(OFFSETS.func.tail_code), '%p')}\n${invariant('ptr', '%p', '%v')}\nret ptr %v`),
     define('ptr @waot.func_vmctx(ptr %func)', `${at('%func', String(OFFSETS.func.vmctx), '%p')}\n${invariant('ptr', '%p', '%v')}\nret ptr %v`),

@@ -1,18 +1,15 @@
 /** The machines that wasm-aot compiles for: one row each, and everything that differs between them. */
-import { Arch, CpuFeature, Os } from '../../runtime-c/abi.js';
+import { Arch, CpuFeature, type Os } from '../../runtime-c/abi.js';
 import { CompileError } from '../diagnostics.js';
 import type { CpuLevel } from '../options.js';
 
 export type CpuFeatureName = keyof typeof CpuFeature;
 
-/** A target. The patterns are for instructions as LLVM's disassembler prints them, blanks collapsed. */
-export interface Target {
-  readonly triple: string;
+/** What differs between the architectures. The patterns are for instructions as LLVM's disassembler prints them, blanks collapsed. */
+interface Machine {
   readonly arch: (typeof Arch)[keyof typeof Arch];
-  readonly os: (typeof Os)[keyof typeof Os];
-  /** The fuel register, and features (as LLVM spells them) that keep LLVM's hands off it. */
+  /** The fuel register. */
   readonly fuelRegister: string;
-  readonly reserveFeatures: readonly string[];
   /** POSIX extended: matches each instruction that names any part of the fuel register, or uses it without naming it. */
   readonly mention: string;
   /** The largest cost that one charge can add; a larger one is charged in several. */
@@ -23,35 +20,62 @@ export interface Target {
   readonly reads: readonly RegExp[];
 }
 
+/** A target. */
+export interface Target extends Machine {
+  /** Its name for users, and in the manifest. */
+  readonly triple: string;
+  readonly os: keyof typeof Os;
+  /** The file format of objects and artifacts; lld has a driver for each. */
+  readonly format: 'elf' | 'macho';
+  /** What an artifact's file name ends in by default. */
+  readonly extension: string;
+  /** What LLVM is told: see the rows. */
+  readonly llvmTriple: string;
+  /** LLVM's CPU name, and features that keep its hands off the fuel register and off what the system keeps for itself. x86-64 has levels instead of a CPU. */
+  readonly cpu: string | undefined;
+  readonly reserveFeatures: readonly string[];
+}
+
 /** A 64-bit general register of x86-64 other than the stack pointer and the fuel register. */
 const X64_REG = '%r(?:[abcd]x|[sd]i|8|9|1[0-5])';
+
+/** The function attributes "frame-pointer"="reserved" and "no-realign-stack" keep RBP free. */
+const X86_64: Machine = {
+  arch: Arch.x86_64,
+  fuelRegister: 'rbp',
+  mention: '%([re]?bp|bpl)([^a-z0-9]|$)|(^| )(enter|leave|pusha|popa)[wlq]?( |$)',
+  maxCharge: 2 ** 31 - 1, // the immediate is sign-extended from 32 bits
+  charges: [/^addq \$\d+, %rbp$/, new RegExp(`^addq ${X64_REG}, %rbp$`), new RegExp(`^leaq (?:\\d+)?\\(%rbp(?:,${X64_REG})?\\), %rbp$`)],
+  reads: [new RegExp(`^movq %rbp, ${X64_REG}$`), /^testq %rbp, %rbp$/, /^cmpq \$0, %rbp$/],
+};
+
+/** The feature `+reserve-x28` keeps X28 free. */
+const AARCH64: Machine = {
+  arch: Arch.aarch64,
+  fuelRegister: 'x28',
+  // ld64b and st64b move eight registers and name the first.
+  mention: '(^|[^a-z0-9])[xw]28([^0-9]|$)|^(ld64b|st64b)',
+  maxCharge: 2 ** 24 - 1, // two immediates of 12 bits
+  charges: [/^add x28, x28, #(?:0x[\da-f]+|\d+)(?:, lsl #12)?$/, /^add x28, x28, x(?!28)\d+$/],
+  reads: [/^mov x(?!28)\d+, x28$/, /^cmp x28, #0(?:x0)?$/, /^tst x28, x28$/],
+};
 
 /** What `build` compiles for unless told otherwise. */
 export const DEFAULT_TRIPLE = 'x86_64-unknown-linux-gnu';
 
 export const TARGETS: readonly Target[] = [
+  { ...X86_64, triple: DEFAULT_TRIPLE, os: 'linux', format: 'elf', extension: '.so', llvmTriple: DEFAULT_TRIPLE, cpu: undefined, reserveFeatures: [] },
   {
-    triple: DEFAULT_TRIPLE,
-    arch: Arch.x86_64,
-    os: Os.linux,
-    fuelRegister: 'rbp',
-    reserveFeatures: [], // the function attributes "frame-pointer"="reserved" and "no-realign-stack" do it
-    mention: '%([re]?bp|bpl)([^a-z0-9]|$)|(^| )(enter|leave|pusha|popa)[wlq]?( |$)',
-    maxCharge: 2 ** 31 - 1, // the immediate is sign-extended from 32 bits
-    charges: [/^addq \$\d+, %rbp$/, new RegExp(`^addq ${X64_REG}, %rbp$`), new RegExp(`^leaq (?:\\d+)?\\(%rbp(?:,${X64_REG})?\\), %rbp$`)],
-    reads: [new RegExp(`^movq %rbp, ${X64_REG}$`), /^testq %rbp, %rbp$/, /^cmpq \$0, %rbp$/],
+    ...AARCH64, triple: 'aarch64-unknown-linux-gnu', os: 'linux', format: 'elf', extension: '.so', llvmTriple: 'aarch64-unknown-linux-gnu', cpu: 'generic', reserveFeatures: ['+reserve-x28'],
   },
+  // macOS. LLVM is told "Mach-O files, no system": for a system it knows to be Apple's it writes no CFI in the epilogues of x86-64, and compact unwind entries, which can
+  // describe a frame only once it is complete. Without them lld points the unwinder to the DWARF tables, which are exact at every instruction. What else the system
+  // asks for is said here: X18 is the platform's, and every Mac with an Arm processor has at least an M1. For Mach-O, LLVM saves callee-saved registers in fixed pairs,
+  // reserved or not: X27, with X28, which would put an old number back into the fuel register. So X27 goes unused as well.
+  { ...X86_64, triple: 'x86_64-apple-darwin', os: 'darwin', format: 'macho', extension: '.dylib', llvmTriple: 'x86_64-unknown-none-macho', cpu: undefined, reserveFeatures: [] },
   {
-    triple: 'aarch64-unknown-linux-gnu',
-    arch: Arch.aarch64,
-    os: Os.linux,
-    fuelRegister: 'x28',
-    reserveFeatures: ['+reserve-x28'],
-    // ld64b and st64b move eight registers and name the first.
-    mention: '(^|[^a-z0-9])[xw]28([^0-9]|$)|^(ld64b|st64b)',
-    maxCharge: 2 ** 24 - 1, // two immediates of 12 bits
-    charges: [/^add x28, x28, #(?:0x[\da-f]+|\d+)(?:, lsl #12)?$/, /^add x28, x28, x(?!28)\d+$/],
-    reads: [/^mov x(?!28)\d+, x28$/, /^cmp x28, #0(?:x0)?$/, /^tst x28, x28$/],
+    ...AARCH64, triple: 'arm64-apple-darwin', os: 'darwin', format: 'macho', extension: '.dylib', llvmTriple: 'aarch64-unknown-none-macho', cpu: 'apple-m1',
+    reserveFeatures: ['+reserve-x28', '+reserve-x27', '+reserve-x18'],
   },
 ];
 

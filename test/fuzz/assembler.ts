@@ -4,7 +4,7 @@ import { opcodeByName } from '../../compiler/wasm/opcodes.js';
 import { leb } from '../unit/module-bytes.js';
 
 /** Codes of value types in the binary format. */
-export const TYPE_CODE: Readonly<Record<ValType, number>> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b, funcref: 0x70, externref: 0x6f };
+export const TYPE_CODE: Readonly<Record<string, number>> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b, funcref: 0x70, externref: 0x6f };
 
 const VOID = 0x40;
 const END = 0x0b;

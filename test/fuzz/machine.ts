@@ -187,7 +187,7 @@ abstract class Machine {
       }
       case 'global': return this.makeGlobal(desc.type.type, desc.type.mutable, argumentOf(desc.type.type, 3, random));
       case 'memory': return new WebAssembly.Memory({ initial: desc.type.limits.min, maximum: desc.type.limits.max });
-      case 'table': return this.makeTable(desc.type.element, { initial: desc.type.limits.min, maximum: desc.type.limits.max });
+      case 'table': return this.makeTable(desc.type.element as 'funcref' | 'externref', { initial: desc.type.limits.min, maximum: desc.type.limits.max });
     }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * `npm run fuzz -- [--minutes N] [--seed N] [--kind loops|modules] [--keep FOLDER]`: random modules on V8 and on wasm-aot, of each kind in turn. What differs is kept in the folder, a .wasm and
+ * `npm run fuzz -- [--minutes N] [--seed N] [--kind loops|modules] [--keep FOLDER] [--failures N]`: random modules on V8 and on wasm-aot, of each kind in turn. What differs is kept in the folder, a .wasm and
  * a .txt that says where. Modules run in a child process, so that a crash of ours is a failure like others.
  *
  * `npm run fuzz -- FILE.wasm ...` runs kept modules again; `--reduce FILE.wasm` makes one smaller (`shrink.ts`).
@@ -17,7 +17,7 @@ import { shrinkFile } from './shrink.js';
 const { values, positionals } = parseArgs({
   options: {
     minutes: { type: 'string' }, seed: { type: 'string', default: String(Date.now() % 1_000_000) }, keep: { type: 'string', default: 'fuzz-failures' }, kind: { type: 'string', multiple: true },
-    reduce: { type: 'string' },
+    reduce: { type: 'string' }, failures: { type: 'string', default: '100' },
   },
   allowPositionals: true,
 });
@@ -54,12 +54,12 @@ async function keep(kind: Kind, seed: number, failure: string, description: stri
   console.log(`${name}.wasm: ${failure}`);
 }
 
-/** Seed after seed until the time is up. */
+/** Seed after seed until the time is up, or enough has failed. */
 async function fuzz(kinds: readonly Kind[], runner: Runner): Promise<number> {
   const started = Date.now();
   const passed = (): number => (Date.now() - started) / 60_000;
   const count = { modules: 0, runs: 0, skipped: 0, failed: 0 };
-  for (let seed = Number(values.seed); passed() < minutes(1) && kinds.length > 0; seed++) {
+  for (let seed = Number(values.seed); passed() < minutes(1) && kinds.length > 0 && count.failed < Number(values.failures); seed++) {
     for (const kind of kinds) {
       const { runs, skipped, failure, description } = await runner.run({ kind, seed });
       count.modules++;

@@ -64,7 +64,7 @@ public:
       writeEntry(from, end, 0);
       out.switchSection(section(WAOT_OWED_ROWS_SECTION));
       out.emitValueToAlignment(Align(4));
-      MCSymbol *here = printer.OutContext.createTempSymbol("owed_row");
+      MCSymbol *here = rowSymbol(row.first);
       out.emitLabel(here);
       out.emitValue(difference(start, here), 4);
       out.emitValue(difference(entries, here), 4);
@@ -75,6 +75,12 @@ private:
   AsmPrinter &printer;
   const OwedTables &tables;
   SmallVector<MCSymbol *, 0> ends; /* in the order of the tables: both follow the text */
+
+  /* Where a row is. In Mach-O what is subtracted must be in the object's symbol table; the linker then drops it, by its prefix. */
+  MCSymbol *rowSymbol(const Function *function) {
+    if (!printer.TM.getTargetTriple().isOSBinFormatMachO()) return printer.OutContext.createTempSymbol("owed_row");
+    return printer.OutContext.getOrCreateSymbol("l_waot.owed_row." + function->getName());
+  }
 
   const MCExpr *difference(MCSymbol *to, MCSymbol *from) {
     MCContext &context = printer.OutContext;
@@ -87,7 +93,7 @@ private:
   }
 
   MCSection *section(StringRef name) {
-    if (printer.TM.getTargetTriple().isOSBinFormatMachO()) return printer.OutContext.getMachOSection("__TEXT", ("__" + name).str(), 0, SectionKind::getReadOnly());
+    if (printer.TM.getTargetTriple().isOSBinFormatMachO()) return printer.OutContext.getMachOSection("__DATA_CONST", ("__" + name).str(), 0, SectionKind::getReadOnly());
     return printer.OutContext.getELFSection(name, ELF::SHT_PROGBITS, ELF::SHF_ALLOC);
   }
 };
