@@ -46,12 +46,12 @@ function compilerStamp(): string {
   return stamp.digest('hex');
 }
 
-/** The name under which the artifact of these bytes and options is kept. */
-export function cacheKey(bytes: Uint8Array, options: BuildOptions): string {
-  const { name: _name, onProgress: _onProgress, costTable, ...rest } = resolveOptions(options);
+/** The name under which the artifact of these bytes and options is kept. @param sourceMap the text of the module's source map, where one is used. */
+export function cacheKey(bytes: Uint8Array, options: BuildOptions, sourceMap = ''): string {
+  const { name: _name, onProgress: _onProgress, readSourceMap: _read, costTable, ...rest } = resolveOptions(options);
   const what = { ...rest, costTable: costTable?.sha256, version: packageVersion(), abi: ABI_VERSION, compiler: compilerStamp(), node: process.version };
   const cpu = rest.cpu === 'native' ? readCpuModel() : '';
-  return createHash('sha256').update(JSON.stringify([Object.entries(what).sort(), cpu])).update('\0').update(bytes).digest('hex');
+  return createHash('sha256').update(JSON.stringify([Object.entries(what).sort(), cpu, sourceMap])).update('\0').update(bytes).digest('hex');
 }
 
 /** `native` differs from machine to machine, and a home folder may be shared between them. */
@@ -82,7 +82,9 @@ export interface CachedArtifact {
  */
 export async function cachedBuild(bytes: Uint8Array, options: BuildOptions, build: (bytes: Uint8Array, options: BuildOptions) => Promise<BuildResult>, keep = true): Promise<CachedArtifact> {
   const folder = cacheFolder();
-  const path = join(folder, `${cacheKey(bytes, options)}.so`);
+  // A source map can change where the module does not: lines move, code stays.
+  const sourceMap = options.debug ? (await import('./debug/source-map.js')).sourceMapText(bytes, options) : undefined;
+  const path = join(folder, `${cacheKey(bytes, options, sourceMap)}.so`);
   if (keep && touch(path)) return { path, hit: true, temporary: false, remove: () => rmSync(path, { force: true }) };
   const { artifact } = await build(bytes, options);
   if (keep) {

@@ -24,7 +24,7 @@ export class CompileProcess {
 
   /** Compiles a valid module. Rejects with a CompileError, also when the child dies. */
   compile(bytes: Uint8Array, options: ResolvedOptions, report: (progress: Progress) => void): Promise<CompiledModule> {
-    const { onProgress: _, ...plain } = options;
+    const { onProgress: _, readSourceMap: __, ...plain } = options; // functions do not go to another process
     const request: Request = { id: this.nextId++, bytes, options: plain };
     const child = this.start();
     return new Promise((resolve, reject) => {

@@ -1,12 +1,18 @@
 /** `wasm-aot/compiler`: compiles WebAssembly into artifacts. The pipeline is `buildWith`, read top to bottom. */
 import { basename } from 'node:path';
 import { availableParallelism } from 'node:os';
+import { SECTION_FRAMES, SECTION_SOURCES } from '../runtime-c/abi.js';
 import { CompileProcess } from './compile-process.js';
 import type { CompiledModule } from './compile-module.js';
-import { CompileError } from './diagnostics.js';
+import { appendSections } from './debug/append-sections.js';
+import { makeFrameTable } from './debug/frame-table.js';
+import { makeSourceTable } from './debug/source-table.js';
+import { CompileError, type Diagnostic } from './diagnostics.js';
 import { linkObjects, sealArtifact } from './link.js';
+import { findTarget } from './llvm/target.js';
 import { resolveOptions, type BuildOptions, type BuildResult, type ResolvedOptions } from './options.js';
 import { resolveFeatures } from './wasm/features.js';
+import type { WasmModule } from './wasm/module.js';
 import { parseModule } from './wasm/parse.js';
 import { validateModule } from './wasm/validate.js';
 
@@ -16,7 +22,7 @@ export type { BuildOptions, BuildResult, BuildStats, CpuLevel, EmitKind, OptLeve
 export { defaultCostTable, parseCostTable } from './metering/cost.js';
 export type { CostTable } from './metering/cost.js';
 
-/** bytes -> parse -> validate -> (child process: lower, codegen, scan) -> link -> seal. */
+/** bytes -> parse -> validate -> (child process: lower, codegen, scan) -> link -> add tables for backtraces -> seal. */
 async function buildWith(child: CompileProcess, bytes: Uint8Array, given: BuildOptions): Promise<BuildResult> {
   const options = resolveOptions(given);
   const report = options.onProgress ?? (() => {});
@@ -33,14 +39,14 @@ async function buildWith(child: CompileProcess, bytes: Uint8Array, given: BuildO
   clock.lap('compile');
 
   report({ stage: 'link', done: 0, total: 1 });
-  const artifact = await finish(compiled, options);
+  const { artifact, warnings } = await finish(compiled, module, options);
   report({ stage: 'link', done: 1, total: 1 });
   clock.lap('link');
 
   return {
     artifact,
     ...(options.emit === 'artifact' ? {} : { parts: compiled.outputs }),
-    warnings: [],
+    warnings,
     stats: {
       functions: module.bodies.length, inputBytes: bytes.length, outputBytes: artifact.length, partitions: compiled.partitions,
       milliseconds: clock.total(), stages: { ...clock.laps, ...Object.fromEntries(Object.entries(compiled.milliseconds).map(([name, ms]) => [`${name} (cpu)`, ms])) },
@@ -49,9 +55,14 @@ async function buildWith(child: CompileProcess, bytes: Uint8Array, given: BuildO
   };
 }
 
-async function finish(compiled: CompiledModule, { emit, name, target }: ResolvedOptions): Promise<Uint8Array> {
-  if (emit === 'artifact') return sealArtifact(await linkObjects(compiled.outputs, { soname: basename(name), triple: target }));
-  return Buffer.concat(compiled.outputs);
+/** Links; then adds what backtraces read, which needs the addresses of the linked code. */
+async function finish(compiled: CompiledModule, module: WasmModule, options: ResolvedOptions): Promise<{ artifact: Uint8Array; warnings: readonly Diagnostic[] }> {
+  if (options.emit !== 'artifact') return { artifact: Buffer.concat(compiled.outputs), warnings: [] };
+  const linked = await linkObjects(compiled.outputs, { soname: basename(options.name), triple: options.target });
+  if (findTarget(options.target).format !== 'elf') return { artifact: sealArtifact(linked), warnings: [] }; // what would read the tables does not run there
+  const frames = { name: SECTION_FRAMES, bytes: makeFrameTable(linked, module, options.debug) };
+  const { table, warnings } = options.debug ? makeSourceTable(module, options) : { table: undefined, warnings: [] };
+  return { artifact: sealArtifact(appendSections(linked, [frames, ...(table ? [{ name: SECTION_SOURCES, bytes: table }] : [])])), warnings };
 }
 
 function stopwatch(): { laps: Record<string, number>; lap: (name: string) => void; total: () => number } {

@@ -104,7 +104,7 @@ function linkError(linker: string, { code, signal, stderr }: Finished): CompileE
  * Links objects into a shared object, in a directory of its own under the system's temporary directory, which is removed again.
  * @throws {CompileError} (rejected) `unavailable` when lld is missing, `output` when there is no room, `internal` with lld's words for anything else.
  */
-export async function linkObjects(objects: readonly Uint8Array[], options: LinkOptions): Promise<Uint8Array> {
+export async function linkObjects(objects: readonly Uint8Array[], options: LinkOptions): Promise<Buffer> {
   const { linker, args } = linkerFor(options.triple ?? DEFAULT_TRIPLE, options.soname);
   let directory: string;
   try {

@@ -32,9 +32,18 @@ function exportedExtern(module: WasmModule, kind: ExternType['kind'], index: num
   }
 }
 
+/** Whether a type names one of the module's types by index. */
+function namesType(extern: ManifestExtern): boolean {
+  const types = extern.kind === 'func' ? [...extern.params, ...extern.results] : extern.kind === 'table' ? [extern.element] : extern.kind === 'global' ? [extern.type] : [];
+  return types.some((type) => /\d\)$/.test(type));
+}
+
 /** The manifest, as the JSON text that goes into the artifact. The same input and options give the same text. */
 export function writeManifest(plan: ModulePlan, target: ManifestTarget): string {
   const { module, options, costs } = plan;
+  const imports = module.imports.map(({ module: from, name, desc }) => ({ module: from, name, ...describeExtern(module, desc) }));
+  const exports = module.exports.map(({ name, kind, index }) => ({ name, ...exportedExtern(module, kind, index) }));
+  const namesTypes = [...imports, ...exports].some(namesType);
   const manifest: Manifest = {
     schema: 1,
     abiVersion: ABI_VERSION,
@@ -43,8 +52,9 @@ export function writeManifest(plan: ModulePlan, target: ManifestTarget): string 
     target: { triple: target.triple, cpu: target.cpu, features: [...target.features] },
     options: { optLevel: options.optLevel, debug: options.debug, fuel: options.fuel, nan: options.nan },
     ...(options.fuel === 'none' ? {} : { costTable: { name: costs.name, sha256: costs.sha256 } }),
-    imports: module.imports.map(({ module: from, name, desc }) => ({ module: from, name, ...describeExtern(module, desc) })),
-    exports: module.exports.map(({ name, kind, index }) => ({ name, ...exportedExtern(module, kind, index) })),
+    ...(namesTypes ? { types: module.types.map(({ params, results }) => ({ params: [...params], results: [...results] })) } : {}),
+    imports,
+    exports,
     memories: module.memories.map((memory, i) => ({ ...limits(memory.limits), imported: i < module.importedMemories })),
     functions: { imported: module.importedFuncs, defined: module.bodies.length },
     start: module.start !== undefined,

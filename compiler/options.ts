@@ -22,8 +22,15 @@ export interface BuildOptions {
   readonly fuel?: FuelModeName;
   /** Prices of operators. Default: the profile `wasmtime-1`. */
   readonly costTable?: CostTable;
-  /** Whether to write DWARF line tables (line = byte offset in the wasm file). Default false. */
+  /**
+   * Whether stacks know operators and sources: DWARF for gdb and perf (line = byte offset in the wasm file), and the tables that backtraces read. Lines of sources come from the module's own DWARF or source map.
+   * Default false.
+   */
   readonly debug?: boolean;
+  /** With `debug`: replaces the beginnings of the sources' paths, `[from, to]`; of several that fit the last counts. Default: none. */
+  readonly pathMap?: readonly (readonly [from: string, to: string])[];
+  /** With `debug`: gives the source map that a module names by a URL other than `data:`; undefined when it cannot. Default: it cannot. */
+  readonly readSourceMap?: (url: string) => Uint8Array | undefined;
   /** `canonical` makes every NaN that arithmetic produces the canonical one, so that results do not depend on level or target. Default `native`. */
   readonly nan?: 'native' | 'canonical';
   /** Triple of the machine to compile for. Default `x86_64-unknown-linux-gnu`; or `aarch64-unknown-linux-gnu`, `x86_64-apple-darwin`, `arm64-apple-darwin`. */
@@ -69,7 +76,8 @@ export interface BuildResult {
   readonly stats: BuildStats;
 }
 
-type Resolved = Required<Omit<BuildOptions, 'onProgress' | 'costTable' | 'features'>> & Pick<BuildOptions, 'onProgress' | 'costTable' | 'features'>;
+type Optional = 'onProgress' | 'costTable' | 'features' | 'readSourceMap';
+type Resolved = Required<Omit<BuildOptions, Optional>> & Pick<BuildOptions, Optional>;
 /** Options with every default filled in. */
 export type ResolvedOptions = Resolved;
 
@@ -83,7 +91,7 @@ const ALLOWED: { readonly [K in keyof BuildOptions]?: readonly unknown[] } = {
   cpu: CPU_LEVELS,
   emit: ['artifact', 'obj', 'asm', 'ir', 'bc'],
 };
-const NAMES: readonly (keyof BuildOptions)[] = ['name', 'optLevel', 'fuel', 'costTable', 'debug', 'nan', 'target', 'cpu', 'features', 'emit', 'jobs', 'memoryBudget', 'profile', 'onProgress'];
+const NAMES: readonly (keyof BuildOptions)[] = ['name', 'optLevel', 'fuel', 'costTable', 'debug', 'pathMap', 'readSourceMap', 'nan', 'target', 'cpu', 'features', 'emit', 'jobs', 'memoryBudget', 'profile', 'onProgress'];
 
 /**
  * Fills in defaults.
@@ -105,7 +113,10 @@ export function resolveOptions(options: BuildOptions = {}): ResolvedOptions {
     const value = options[key];
     if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1)) throw new CompileError({ kind: 'usage', message: `${key} must be a whole number of at least 1, not ${value}` });
   }
-  const { target = DEFAULT_TRIPLE, cpu } = options;
+  const { target = DEFAULT_TRIPLE, cpu, pathMap } = options;
+  if (pathMap !== undefined && !(Array.isArray(pathMap) && pathMap.every((pair) => Array.isArray(pair) && pair.length === 2 && pair.every((part) => typeof part === 'string')))) {
+    throw new CompileError({ kind: 'usage', message: 'pathMap must be an array of pairs of strings: [[from, to], ...]' });
+  }
   if (cpu !== undefined && !target.startsWith('x86_64')) {
     throw new CompileError({ kind: 'usage', message: `cpu cannot be ${JSON.stringify(cpu)} for ${target}`, note: 'the CPU levels are those of x86-64' });
   }
@@ -113,7 +124,7 @@ export function resolveOptions(options: BuildOptions = {}): ResolvedOptions {
     throw new CompileError({ kind: 'usage', message: `debug cannot be true for ${target}`, note: 'a Mach-O library holds no line tables: it refers to object files, which artifacts do without' });
   }
   return {
-    name: 'module.wasm', optLevel: 2, fuel: 'outband', debug: false, nan: 'native', target: DEFAULT_TRIPLE, cpu: 'v3', emit: 'artifact',
+    name: 'module.wasm', optLevel: 2, fuel: 'outband', debug: false, pathMap: [], nan: 'native', target: DEFAULT_TRIPLE, cpu: 'v3', emit: 'artifact',
     jobs: availableParallelism(), memoryBudget: Math.floor(totalmem() / 2), profile: false,
     ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
   } as ResolvedOptions;

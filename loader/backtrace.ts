@@ -3,8 +3,19 @@
  * formatting - is done when somebody looks at `stack`.
  */
 import { native } from './native.js';
-import { findLast, symbolsOf } from './symbols.js';
+import { type Symbols, symbolsOf } from './symbols.js';
 import type { AnyFunction } from './values.js';
+
+/** A place in the sources that the module was made of. */
+export interface SourceFrame {
+  /** The function's name in the sources, where they are known by more than lines. */
+  readonly functionName: string | undefined;
+  /** As the module's producer wrote it; with `--path-map`, what that makes of it. Undefined in a function whose lines are not known. */
+  readonly file: string | undefined;
+  /** From 1; undefined where the producer does not say. */
+  readonly line: number | undefined;
+  readonly column: number | undefined;
+}
 
 /** A frame of wasm. */
 export interface WasmFrame {
@@ -16,6 +27,13 @@ export interface WasmFrame {
   readonly offset: number;
   /** The wasm file: the first 8 hexadecimal digits of its SHA-256. */
   readonly script: string;
+  /** Whether wasm-aot inlined the function into that of the next frame. Known with -g; without, such frames are missing. */
+  readonly inlined: boolean;
+  /**
+   * Where the operator comes from, in artifacts built with -g of modules that have DWARF or a source map: the innermost function first; all but the last were inlined by the module's producer, each
+   * into the next. Empty when it is not known.
+   */
+  readonly sources: readonly SourceFrame[];
 }
 
 /** The frames of an activation: what the addon says of each. */
@@ -48,22 +66,38 @@ function readGroups(): Group[] {
   return groups;
 }
 
-/** The frames that one address stands for: with line tables, inlined code is attributed to the function that it comes from. */
-function describe({ artifact, address }: Group[number]): WasmFrame[] {
-  const [hash, path] = [artifact.slice(0, 64), artifact.slice(65)];
-  const symbols = symbolsOf(hash, path);
-  const range = symbols && findLast(symbols.ranges, (r) => r.start, address);
-  if (!symbols || !range || address >= range.end) return []; // an adapter, or the file is gone
-  const offset = symbols.lineOf(address);
-  const frame = (r: typeof range, at: number): WasmFrame => ({ functionIndex: r.index, functionName: r.name, offset: at, script: symbols.script });
-  const source = offset === undefined ? range : findLast(symbols.byOffset, (r) => r.offset, offset);
-  if (offset === undefined || !source) return [frame(range, range.offset)];
-  return source === range ? [frame(range, offset)] : [frame(source, offset), frame(range, range.offset)];
+/** The places in the sources that an operator comes from. */
+function describeSources({ sources }: Symbols, offset: number): SourceFrame[] {
+  if (!sources) return [];
+  const frames = sources.find(offset).map(({ name, file, line, column }) => ({
+    functionName: sources.string(name), file: sources.string(file), line: line || undefined, column: (line && column) || undefined,
+  }));
+  return frames.length === 1 && frames[0].file === undefined ? [] : frames;
 }
 
-function format({ functionIndex, functionName, offset, script }: WasmFrame): string {
-  const place = `wasm://wasm/${script}:wasm-function[${functionIndex}]:0x${offset.toString(16)}`;
-  return functionName === undefined ? `    at ${place}` : `    at ${functionName} (${place})`;
+/** The frames that one address stands for: several where LLVM inlined wasm functions; none for an adapter, or when the file is gone. */
+function describe({ artifact, address }: Group[number]): WasmFrame[] {
+  const symbols = symbolsOf(artifact.slice(0, 64), artifact.slice(65));
+  if (!symbols) return [];
+  const places = symbols.frames.find(address);
+  return places.map(({ name, line }, i) => {
+    const functionIndex = name - 1;
+    const info = symbols.functionAt(functionIndex);
+    return {
+      functionIndex, functionName: info?.name, offset: line || (info?.offset ?? 0), script: symbols.script, inlined: i < places.length - 1,
+      sources: line ? describeSources(symbols, line) : [],
+    };
+  });
+}
+
+const formatFrame = (name: string | undefined, place: string): string => (name === undefined ? `    at ${place}` : `    at ${name} (${place})`);
+
+/** The lines of a frame: V8's for the wasm function, above it one for each place in the sources, as frames of JavaScript have them. */
+function format({ functionIndex, functionName, offset, script, sources }: WasmFrame): string[] {
+  return [
+    ...sources.map((source) => formatFrame(source.functionName ?? functionName, [source.file ?? '<anonymous>', source.line, source.column].filter((part) => part !== undefined).join(':'))),
+    formatFrame(functionName, `wasm://wasm/${script}:wasm-function[${functionIndex}]:0x${offset.toString(16)}`),
+  ];
 }
 
 /** The lines of a stack that are frames. */
@@ -79,7 +113,7 @@ function render(error: Error, { holder, groups, limit, places }: Trace): unknown
   const js = frameLines(stack).slice(0, limit);
   const lines: string[] = [];
   places.forEach((place, i) => {
-    lines.push(...js.slice(i === 0 ? 0 : places[i - 1], place), ...groups[i].flatMap(describe).slice(0, limit).map(format));
+    lines.push(...js.slice(i === 0 ? 0 : places[i - 1], place), ...groups[i].flatMap(describe).slice(0, limit).flatMap(format));
   });
   lines.push(...js.slice(places.at(-1) ?? 0));
   return [`${error.name}: ${error.message}`, ...lines].join('\n');

@@ -1,13 +1,13 @@
 /** Globals, as `WebAssembly.Global`. V8's own do not tell where their value is, so this is a class of its own. */
 import { ValType } from '../runtime-c/abi.js';
-import { type Handle, native, provideHooks } from './native.js';
+import { type Handle, native, type NativeExtern, provideHooks } from './native.js';
 import { keepAlive, type Store, storeOption } from './store.js';
-import { defaultValue, type ValueType, valueTypeName } from './values.js';
+import { defaultValue, type ValueType, valueTypeCode, valueTypeName } from './values.js';
 
 /** Type of a new global. */
 export interface GlobalDescriptor {
   /** `anyfunc` is an old name of `funcref`. */
-  readonly value: Exclude<ValueType, 'v128'> | 'anyfunc';
+  readonly value: Exclude<keyof typeof ValType, 'v128'> | 'anyfunc';
   /** Default false. */
   readonly mutable?: boolean;
   /** The store to live in. Default: one of its own. */
@@ -19,7 +19,7 @@ interface GlobalParts { readonly store: Store; readonly handle: Handle; readonly
 /** Marks the constructor calls of the loader. */
 const wrapped = Symbol('wrapped');
 /** Either a global that exists (`handle`), or one to be made in a given store from a value or, for `raw`, from its bit pattern. */
-type Wrapped = { readonly [wrapped]: Omit<GlobalParts, 'handle'> & ({ readonly handle: Handle } | { readonly value: unknown; readonly raw: boolean }) };
+type Wrapped = { readonly [wrapped]: Omit<GlobalParts, 'handle'> & ({ readonly handle: Handle } | { readonly value: unknown; readonly raw: boolean; readonly ref?: Handle }) };
 
 /** Store, handle and type of a Global; undefined for anything else. */
 export let globalParts: (value: unknown) => GlobalParts | undefined;
@@ -41,7 +41,7 @@ export class Global {
     if (wrapped in descriptor) {
       const parts = descriptor[wrapped];
       ({ store: this.#store, type: this.#type, mutable: this.#mutable } = parts);
-      this.#handle = 'handle' in parts ? parts.handle : this.#make(parts.value, parts.raw);
+      this.#handle = 'handle' in parts ? parts.handle : this.#make(parts.value, parts.raw, parts.ref);
     } else {
       const type = descriptor.value === 'anyfunc' ? 'funcref' : descriptor.value;
       if (!Object.hasOwn(ValType, type) || (type as string) === 'v128') throw new TypeError(`a Global cannot be of type ${String(type)}`);
@@ -53,8 +53,8 @@ export class Global {
     }
     keepAlive(this.#store, this);
   }
-  #make(value: unknown, raw: boolean): Handle {
-    return native().globalNew(this.#store, this, ValType[this.#type], this.#mutable, value, raw);
+  #make(value: unknown, raw: boolean, ref?: Handle): Handle {
+    return native().globalNew(this.#store, this, valueTypeCode(this.#type), this.#mutable, value, raw, ref);
   }
   /** The value. @throws {TypeError} on setting an immutable global, on a value that does not convert, and for v128. */
   get value(): unknown {
@@ -77,9 +77,9 @@ export class Global {
   }
 }
 
-/** Makes an immutable global in a store, from a value or, for `raw`, from its bit pattern. @throws {TypeError} when the value does not convert. */
-export function constantGlobal(store: Store, type: ValueType, value: unknown, raw: boolean): Global {
-  return new Global({ [wrapped]: { store, type, mutable: false, value, raw } } as never);
+/** Makes an immutable global of an import's type, from a value or, for `raw`, from its bit pattern. @throws {TypeError} when the value does not convert. */
+export function constantGlobal(store: Store, { valtype, ref }: NativeExtern, value: unknown, raw: boolean): Global {
+  return new Global({ [wrapped]: { store, type: valueTypeName(valtype ?? 0), mutable: false, value, raw, ref } } as never);
 }
 
 provideHooks({

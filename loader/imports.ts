@@ -1,5 +1,5 @@
 /** Reads the imports of an instantiation from the import object, as the JS API's "read the imports" does, into what the addon takes. */
-import { ExternKind, ValType } from '../runtime-c/abi.js';
+import { ExternKind } from '../runtime-c/abi.js';
 import { LinkError } from './errors.js';
 import { constantGlobal, globalParts } from './global.js';
 import { importMemory } from './memory.js';
@@ -7,7 +7,7 @@ import type { Handle, NativeArtifact, NativeExtern } from './native.js';
 import { readGlobal } from './probe.js';
 import { keepAlive, linkStores, type Store, storeOfFunction } from './store.js';
 import { tableParts } from './table.js';
-import { type AnyFunction, valueTypeName } from './values.js';
+import { type AnyFunction, isReferenceCode, isReferenceType, refersToFunctions, valueTypeName } from './values.js';
 
 /** The values of a module's imports, by module and name. */
 export type Imports = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
@@ -15,13 +15,11 @@ export type Imports = Readonly<Record<string, Readonly<Record<string, unknown>>>
 /** A function, or the handle of anything else. */
 type Resolved = AnyFunction | Handle;
 
-const isReference = (valtype: number): boolean => valtype === ValType.funcref || valtype === ValType.externref;
-
 function importFunction(store: Store, value: unknown, extern: NativeExtern, what: string): AnyFunction {
   if (typeof value !== 'function') throw new LinkError(`${what}: function import requires a callable, not ${describe(value)}`);
   const owner = storeOfFunction(value);
   // References reach the other store only through parameters. Without any, a long-lived library does not keep its short-lived users alive.
-  if (owner && extern.params?.some(isReference)) linkStores(store, owner);
+  if (owner && extern.params?.some(isReferenceCode)) linkStores(store, owner);
   else if (owner !== store) keepAlive(store, owner ?? value);
   return value as AnyFunction;
 }
@@ -39,8 +37,7 @@ function importTable(store: Store, value: unknown, what: string): Handle {
 function importGlobal(store: Store, value: unknown, extern: NativeExtern, what: string): Handle {
   const parts = globalParts(value);
   if (parts) {
-    const holdsReferences = parts.type === 'funcref' || parts.type === 'externref';
-    if (holdsReferences) linkStores(store, parts.store);
+    if (isReferenceType(parts.type)) linkStores(store, parts.store);
     else keepAlive(store, parts.store);
     return parts.handle;
   }
@@ -53,22 +50,34 @@ function importGlobal(store: Store, value: unknown, extern: NativeExtern, what: 
 
 /** A new immutable global of the store, from a plain value or from V8's immutable global. */
 function constantParts(store: Store, value: unknown, extern: NativeExtern, what: string): Handle {
-  const type = valueTypeName(extern.valtype ?? 0);
+  const valtype = extern.valtype ?? 0;
+  const type = valueTypeName(valtype);
+  const isReference = isReferenceCode(valtype);
   let constant = value;
   let raw = false;
   if (value instanceof WebAssembly.Global) {
     const read = readGlobal(value, type);
     if (!read) throw new LinkError(`${what}: global import is not an immutable global of type ${type}`);
     constant = read.value;
-    raw = type !== 'funcref' && type !== 'externref';
-  } else if (type === 'i64' ? typeof value !== 'bigint' : type !== 'funcref' && type !== 'externref' && typeof value !== 'number') {
+    raw = !isReference;
+  } else if (type === 'i64' ? typeof value !== 'bigint' : !isReference && typeof value !== 'number') {
     throw new LinkError(`${what}: global import must be ${type === 'i64' ? 'a bigint' : type === 'v128' ? 'a Global' : 'a number'} or a Global of type ${type}, not ${describe(value)}`);
   }
   const owner = storeOfFunction(constant);
-  if (owner && type === 'funcref') linkStores(store, owner);
-  else if (type === 'funcref' && constant !== null) throw new LinkError(`${what}: global import must be null or a function that a wasm-aot instance exports, not ${describe(value)}`);
-  const parts = globalParts(constantGlobal(store, type, constant, raw));
+  if (owner && refersToFunctions(valtype)) linkStores(store, owner);
+  else if (refersToFunctions(valtype) && constant !== null) throw new LinkError(`${what}: global import must be null or a function that a wasm-aot instance exports, not ${describe(value)}`);
+  const parts = globalParts(makeConstant(store, extern, constant, raw, what));
   return (parts as { handle: Handle }).handle;
+}
+
+/** The global. A reference that is not of the type is a matter of linking. */
+function makeConstant(store: Store, extern: NativeExtern, value: unknown, raw: boolean, what: string): object {
+  const type = valueTypeName(extern.valtype ?? 0);
+  try {
+    return constantGlobal(store, extern, value, raw);
+  } catch (cause) {
+    throw new LinkError(`${what}: global import must be of type ${type}: ${(cause as Error).message}`);
+  }
 }
 
 /** A value in a message: its type, or what is to be said of it. */

@@ -20,7 +20,7 @@ import type { Manifest } from './manifest.js';
 import { type NativeExtern, native } from './native.js';
 import { type ExternKindName, type ExternType, externType, kindName } from './values.js';
 
-export { type WasmFrame, wasmFrames } from './backtrace.js';
+export { type SourceFrame, type WasmFrame, wasmFrames } from './backtrace.js';
 export { ArtifactError, type ArtifactErrorKind, Interrupted, type InterruptReason, LinkError, OutOfFuel, Trap, type TrapCode } from './errors.js';
 export { Global, type GlobalDescriptor } from './global.js';
 export type { Imports } from './imports.js';

@@ -1,11 +1,13 @@
 /** The manifest: what an artifact says of itself, as JSON in its NOTE_MANIFEST note. Read by the loader and by `inspect`; written by the compiler. */
 import type { FuelModeName } from '../runtime-c/abi.js';
 
-export type ManifestValType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128' | 'funcref' | 'externref';
+/** A reference type, as in the text format: `(ref func)`, `(ref null 3)`; numbers are indices in `types`. */
+export type ManifestRefType = 'funcref' | 'externref' | 'nullfuncref' | 'nullexternref' | `(ref ${string})`;
+export type ManifestValType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128' | ManifestRefType;
 
 export type ManifestExtern =
   | { kind: 'func'; params: ManifestValType[]; results: ManifestValType[] }
-  | { kind: 'table'; element: 'funcref' | 'externref'; min: number; max?: number }
+  | { kind: 'table'; element: ManifestRefType; min: number; max?: number }
   | { kind: 'memory'; min: number; max?: number }
   | { kind: 'global'; type: ManifestValType; mutable: boolean };
 
@@ -21,6 +23,8 @@ export interface Manifest {
   options: { optLevel: 0 | 1 | 2 | 3; debug: boolean; fuel: FuelModeName; nan: 'native' | 'canonical' };
   /** The cost table: its name, and the SHA-256 of its canonical JSON (absent when `fuel` is none). */
   costTable?: { name: string; sha256: string };
+  /** The module's function types, by index; absent when no import or export names one. */
+  types?: { params: ManifestValType[]; results: ManifestValType[] }[];
   imports: ({ module: string; name: string } & ManifestExtern)[];
   exports: ({ name: string } & ManifestExtern)[];
   /** Memories that the module defines or imports, in index order. */

@@ -18,6 +18,8 @@ export interface NativeExtern {
   readonly params?: readonly number[];
   readonly results?: readonly number[];
   readonly valtype?: number;
+  /** Of what references of that type refer to, where the code does not say all. */
+  readonly ref?: Handle;
   readonly mutable?: number;
   readonly min?: number;
   readonly max?: number;
@@ -50,6 +52,8 @@ export interface Native {
   collect(): void;
   /** Native stores and externref handles alive in this thread. */
   stats(): { stores: number; handles: number };
+  /** Does nothing: what a Node-API call costs. */
+  nothing(): void;
   artifactVerify(path: string): void;
   artifactOpen(path: string): NativeArtifact;
   storeNew(store: object, values: unknown[]): void;
@@ -79,7 +83,7 @@ export interface Native {
   tableSet(store: object, table: Handle, index: number, value: unknown): boolean;
   tableGrow(store: object, table: Handle, delta: number, value: unknown): number;
   tableLength(store: object, table: Handle): number;
-  globalNew(store: object, wrapper: object, valtype: number, mutable: boolean, value: unknown, raw: boolean): Handle;
+  globalNew(store: object, wrapper: object, valtype: number, mutable: boolean, value: unknown, raw: boolean, ref?: Handle): Handle;
   globalGet(store: object, global: Handle, raw: boolean): unknown;
   globalSet(store: object, global: Handle, value: unknown, raw: boolean): boolean;
   callRaw(store: object, func: AnyFunction, args: readonly unknown[]): unknown[];

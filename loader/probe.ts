@@ -48,14 +48,15 @@ export function memoryMatches(memory: WebAssembly.Memory, min: number, max: numb
  * that type, or a mutable one.
  */
 export function readGlobal(global: WebAssembly.Global, type: ValueType): { value: unknown } | undefined {
-  if (type === 'v128') return undefined;
+  if (!Object.hasOwn(ValType, type) || type === 'v128') return undefined;
+  const code = ValType[type as keyof typeof ValType];
   const isNumber = type !== 'funcref' && type !== 'externref';
-  const result = type === 'i32' || type === 'f32' ? ValType.i32 : type === 'i64' || type === 'f64' ? ValType.i64 : ValType[type];
+  const result = type === 'i32' || type === 'f32' ? ValType.i32 : type === 'i64' || type === 'f64' ? ValType.i64 : code;
   const reinterpret = type === 'f32' ? [0xbc] : type === 'f64' ? [0xbd] : [];
   const body = [0, 0x23, 0, ...reinterpret, 0x0b];
   const instance = link(global, [
     ...section(1, [1, 0x60, 0, 1, result]),
-    ...importSection([3, ValType[type], 0]),
+    ...importSection([3, code, 0]),
     ...section(3, [1, 0]),
     ...section(7, [1, 1, 0x76, 0, 0]),
     ...section(10, [1, body.length, ...body]),

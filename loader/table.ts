@@ -2,6 +2,7 @@
 import { ValType } from '../runtime-c/abi.js';
 import { type Handle, native, provideHooks } from './native.js';
 import { keepAlive, type Store, storeOption } from './store.js';
+import type { ManifestRefType } from './manifest.js';
 import { defaultValue, toIndex, valueTypeName } from './values.js';
 
 /** What a table holds: functions that a wasm-aot instance exports, or any JavaScript value. `anyfunc` is an old name of `funcref`. */
@@ -19,19 +20,19 @@ export interface TableDescriptor {
 
 /** Marks the constructor calls of the loader. */
 const wrapped = Symbol('wrapped');
-type Wrapped = { readonly [wrapped]: { store: Store; handle: Handle; type: 'funcref' | 'externref' } };
+type Wrapped = { readonly [wrapped]: { store: Store; handle: Handle; type: ManifestRefType } };
 
 /** More elements than a table may ever have, as in V8. */
 const MAX_ELEMENTS = 10_000_000;
 
 /** Store, handle and element type of a Table; undefined for anything else. */
-export let tableParts: (value: unknown) => { store: Store; handle: Handle; type: 'funcref' | 'externref' } | undefined;
+export let tableParts: (value: unknown) => { store: Store; handle: Handle; type: ManifestRefType } | undefined;
 
 /** A table of references. Semantics and errors are those of `WebAssembly.Table`. */
 export class Table {
   readonly #store: Store;
   readonly #handle: Handle;
-  readonly #type: 'funcref' | 'externref';
+  readonly #type: ManifestRefType;
 
   /**
    * Makes a table whose elements are `value` (default: null for functions, undefined for externref).
@@ -55,7 +56,7 @@ export class Table {
     if (min > MAX_ELEMENTS) throw new RangeError(`initial ${min} exceeds the ${MAX_ELEMENTS} elements that a table can have`);
     const init = values.length === 0 || values[0] === undefined ? defaultValue(this.#type) : values[0];
     this.#store = storeOption(descriptor.store);
-    this.#handle = native().tableNew(this.#store, this, ValType[this.#type], min, max, init);
+    this.#handle = native().tableNew(this.#store, this, ValType[element === 'externref' ? 'externref' : 'funcref'], min, max, init);
     keepAlive(this.#store, this);
   }
   /** Number of elements. */
@@ -98,7 +99,7 @@ export class Table {
 
 provideHooks({
   wrapTable(store, handle, valtype) {
-    const parts = { store: store as Store, handle, type: valueTypeName(valtype) as 'funcref' | 'externref' };
+    const parts = { store: store as Store, handle, type: valueTypeName(valtype) as ManifestRefType };
     const table = new Table({ [wrapped]: parts } as never);
     keepAlive(parts.store, table);
     return table;

@@ -1,9 +1,9 @@
 /** Value types as the loader names them, and the conversions of the JS API that are easier said in JavaScript than in C. */
-import { ExternKind, ValType } from '../runtime-c/abi.js';
+import { ExternKind, NULLABLE, RefType, ValType } from '../runtime-c/abi.js';
 import type { ManifestValType } from './manifest.js';
 import { provideHooks, type NativeExtern } from './native.js';
 
-/** A value type, by its name in the text format. */
+/** A value type, by its name in the text format; references to functions of one type are `(ref $type)` and `(ref null $type)`, whatever the type. */
 export type ValueType = ManifestValType;
 
 /** A function of any type. */
@@ -20,7 +20,17 @@ export type ExternType =
   | { readonly minimum: number; readonly maximum?: number }
   | { readonly value: ValueType; readonly mutable: boolean };
 
-const NAMES = new Map<number, ValueType>(Object.entries(ValType).map(([name, code]) => [code, name as ValueType]));
+const NAMES = new Map<number, ValueType>([
+  ...Object.entries(ValType).map(([name, code]): [number, ValueType] => [code, name as ValueType]),
+  [RefType.nullfuncref, 'nullfuncref'], [RefType.nullexternref, 'nullexternref'], [RefType.ref_func, '(ref func)'], [RefType.ref_extern, '(ref extern)'],
+  [RefType.ref_nofunc, '(ref nofunc)'], [RefType.ref_noextern, '(ref noextern)'], [RefType.ref_type, '(ref $type)'], [RefType.ref_null_type, '(ref null $type)'],
+]);
+/** Codes of reference types are below those of numbers and vectors. */
+export const isReferenceCode = (valtype: number): boolean => valtype < ValType.v128;
+/** Whether a value type is one of references. */
+export const isReferenceType = (type: ValueType): boolean => type.includes('ref');
+/** Whether a reference type's values are functions, or null. */
+export const refersToFunctions = (valtype: number): boolean => isReferenceCode(valtype) && ![ValType.externref, RefType.nullexternref].includes((valtype | NULLABLE) as never);
 const KINDS: Readonly<Record<number, ExternKindName>> = {
   [ExternKind.func]: 'function', [ExternKind.table]: 'table', [ExternKind.memory]: 'memory', [ExternKind.global]: 'global',
 };
@@ -30,6 +40,12 @@ export function valueTypeName(code: number): ValueType {
   const name = NAMES.get(code);
   if (name === undefined) throw new Error(`unknown value type 0x${code.toString(16)}`);
   return name;
+}
+
+/** The code of a value type. */
+export function valueTypeCode(type: ValueType): number {
+  for (const [code, name] of NAMES) if (name === type) return code;
+  throw new Error(`unknown value type ${type}`);
 }
 
 /** The kind of an import or export. */
@@ -52,9 +68,8 @@ export function externType(extern: NativeExtern): ExternType {
 export function defaultValue(type: ValueType): unknown {
   switch (type) {
     case 'i64': return 0n;
-    case 'funcref': return null;
     case 'externref': return undefined;
-    default: return 0;
+    default: return isReferenceType(type) ? null : 0;
   }
 }
 

@@ -2,12 +2,14 @@
 #ifndef WAOT_ABI_H
 #define WAOT_ABI_H
 
-#define WAOT_ABI_VERSION 2
+#define WAOT_ABI_VERSION 4
 #define WAOT_NOTE_NAME "wasmaot"
 #define WAOT_MACHO_NOTES "__wasm_aot"
 #define WAOT_NOTE_TYPE_HEADER 1
 #define WAOT_NOTE_TYPE_MANIFEST 2
 #define WAOT_DESCRIPTOR_SYMBOL "waot_module"
+#define WAOT_OWED_ROWS_SECTION "waot_owed_rows"
+#define WAOT_OWED_ENTRIES_SECTION "waot_owed"
 #define WAOT_VALUE_SIZE 16
 #define WAOT_FUEL_NONE 0
 #define WAOT_FUEL_OUTBAND 1
@@ -23,6 +25,15 @@
 #define WAOT_VALTYPE_V128 123
 #define WAOT_VALTYPE_FUNCREF 112
 #define WAOT_VALTYPE_EXTERNREF 111
+#define WAOT_VALTYPE_NULLFUNCREF 115
+#define WAOT_VALTYPE_NULLEXTERNREF 114
+#define WAOT_VALTYPE_REF_FUNC 48
+#define WAOT_VALTYPE_REF_EXTERN 47
+#define WAOT_VALTYPE_REF_NOFUNC 51
+#define WAOT_VALTYPE_REF_NOEXTERN 50
+#define WAOT_VALTYPE_REF_NULL_TYPE 99
+#define WAOT_VALTYPE_REF_TYPE 35
+#define WAOT_VALTYPE_NULLABLE 64
 #define WAOT_EXTERN_FUNC 0
 #define WAOT_EXTERN_TABLE 1
 #define WAOT_EXTERN_MEMORY 2
@@ -69,6 +80,8 @@
 #define WAOT_STATUS_UNINITIALIZED_ELEMENT 8
 #define WAOT_STATUS_INDIRECT_CALL_TYPE_MISMATCH 9
 #define WAOT_STATUS_CALL_STACK_EXHAUSTED 10
+#define WAOT_STATUS_NULL_REFERENCE 11
+#define WAOT_STATUS_NULL_FUNCTION_REFERENCE 12
 #define WAOT_STATUS_OUT_OF_FUEL 64
 #define WAOT_STATUS_INTERRUPTED 65
 #define WAOT_STATUS_HOST_ERROR 66
@@ -144,6 +157,8 @@
   X(8, uninitialized_element, "uninitialized element") \
   X(9, indirect_call_type_mismatch, "indirect call type mismatch") \
   X(10, call_stack_exhausted, "call stack exhausted") \
+  X(11, null_reference, "null reference") \
+  X(12, null_function_reference, "null function reference") \
   X(64, out_of_fuel, "out of fuel") \
   X(65, interrupted, "interrupted") \
   X(66, host_error, "the host function failed") \
@@ -318,40 +333,50 @@ _Static_assert(sizeof(struct waot_const_expr) == 24, "waot_const_expr");
 struct waot_type_desc {
   uint32_t param_count;
   uint32_t result_count;
-  void *valtypes; /* u8 ValType codes: parameters, then results */
+  void *valtypes; /* u8 ValType or RefType codes: parameters, then results */
   void *enter; /* entry adapter, or NULL when no reference to a function of this type can exist in the module */
   void *host; /* host adapter: what compiled code calls for a host function of this type; NULL unless imported */
+  void *heaps; /* u32 type indices: of what each value of type ref_type or ref_null_type refers to; NULL when there is none */
+  uint32_t followers; /* of the first type of a recursion group: how many types of the group follow; of others 0 */
 };
 _Static_assert(offsetof(struct waot_type_desc, param_count) == 0, "waot_type_desc.param_count");
 _Static_assert(offsetof(struct waot_type_desc, result_count) == 4, "waot_type_desc.result_count");
 _Static_assert(offsetof(struct waot_type_desc, valtypes) == 8, "waot_type_desc.valtypes");
 _Static_assert(offsetof(struct waot_type_desc, enter) == 16, "waot_type_desc.enter");
 _Static_assert(offsetof(struct waot_type_desc, host) == 24, "waot_type_desc.host");
-_Static_assert(sizeof(struct waot_type_desc) == 32, "waot_type_desc");
+_Static_assert(offsetof(struct waot_type_desc, heaps) == 32, "waot_type_desc.heaps");
+_Static_assert(offsetof(struct waot_type_desc, followers) == 40, "waot_type_desc.followers");
+_Static_assert(sizeof(struct waot_type_desc) == 48, "waot_type_desc");
 
 /* Limits of a memory (pages) or a table (elements). */
 struct waot_limits_desc {
   uint64_t min;
   uint64_t max; /* all ones when absent */
   uint32_t flags; /* bit 0: has a maximum; bit 1: shared; bit 2: 64-bit indices */
-  uint32_t valtype; /* tables: ValType of the elements */
+  uint32_t valtype; /* tables: ValType or RefType of the elements */
+  uint32_t heap; /* tables of ref_type or ref_null_type: type index */
+  void *init; /* tables: const_expr for the elements, or NULL for null */
 };
 _Static_assert(offsetof(struct waot_limits_desc, min) == 0, "waot_limits_desc.min");
 _Static_assert(offsetof(struct waot_limits_desc, max) == 8, "waot_limits_desc.max");
 _Static_assert(offsetof(struct waot_limits_desc, flags) == 16, "waot_limits_desc.flags");
 _Static_assert(offsetof(struct waot_limits_desc, valtype) == 20, "waot_limits_desc.valtype");
-_Static_assert(sizeof(struct waot_limits_desc) == 24, "waot_limits_desc");
+_Static_assert(offsetof(struct waot_limits_desc, heap) == 24, "waot_limits_desc.heap");
+_Static_assert(offsetof(struct waot_limits_desc, init) == 32, "waot_limits_desc.init");
+_Static_assert(sizeof(struct waot_limits_desc) == 40, "waot_limits_desc");
 
 /* A global of the module (imported ones first; their init is unused). */
 struct waot_global_desc {
-  uint32_t valtype; /* ValType */
+  uint32_t valtype; /* ValType or RefType */
   uint32_t is_mutable; /* 0 or 1 */
   void *init; /* const_expr, or NULL for an import */
+  uint32_t heap; /* ref_type, ref_null_type: type index */
 };
 _Static_assert(offsetof(struct waot_global_desc, valtype) == 0, "waot_global_desc.valtype");
 _Static_assert(offsetof(struct waot_global_desc, is_mutable) == 4, "waot_global_desc.is_mutable");
 _Static_assert(offsetof(struct waot_global_desc, init) == 8, "waot_global_desc.init");
-_Static_assert(sizeof(struct waot_global_desc) == 16, "waot_global_desc");
+_Static_assert(offsetof(struct waot_global_desc, heap) == 16, "waot_global_desc.heap");
+_Static_assert(sizeof(struct waot_global_desc) == 24, "waot_global_desc");
 
 /* An import, in the order of the import section. */
 struct waot_import_desc {
@@ -418,7 +443,7 @@ struct waot_elem_desc {
   void *offset; /* const_expr, or NULL */
   void *items; /* const_expr array */
   uint64_t length;
-  uint64_t valtype; /* ValType of the elements */
+  uint64_t valtype; /* ValType or RefType of the elements */
 };
 _Static_assert(offsetof(struct waot_elem_desc, mode) == 0, "waot_elem_desc.mode");
 _Static_assert(offsetof(struct waot_elem_desc, table) == 4, "waot_elem_desc.table");
@@ -427,6 +452,15 @@ _Static_assert(offsetof(struct waot_elem_desc, items) == 16, "waot_elem_desc.ite
 _Static_assert(offsetof(struct waot_elem_desc, length) == 24, "waot_elem_desc.length");
 _Static_assert(offsetof(struct waot_elem_desc, valtype) == 32, "waot_elem_desc.valtype");
 _Static_assert(sizeof(struct waot_elem_desc) == 40, "waot_elem_desc");
+
+/* A function in which fuel may be owed; both fields are distances from the row itself. See OWED_ROWS_SECTION. */
+struct waot_owed_row {
+  int32_t function; /* to the first byte of its code */
+  int32_t entries; /* to its entries */
+};
+_Static_assert(offsetof(struct waot_owed_row, function) == 0, "waot_owed_row.function");
+_Static_assert(offsetof(struct waot_owed_row, entries) == 4, "waot_owed_row.entries");
+_Static_assert(sizeof(struct waot_owed_row) == 8, "waot_owed_row");
 
 /* What the symbol waot_module names. */
 struct waot_module_desc {
@@ -462,6 +496,8 @@ struct waot_module_desc {
   void *exports; /* export_desc[] */
   void *datas; /* data_desc[] */
   void *elems; /* elem_desc[] */
+  void *owed_rows; /* owed_row[], ascending by function; NULL when there is none */
+  void *owed_rows_end; /* their end */
 };
 _Static_assert(offsetof(struct waot_module_desc, abi_version) == 0, "waot_module_desc.abi_version");
 _Static_assert(offsetof(struct waot_module_desc, fuel_mode) == 4, "waot_module_desc.fuel_mode");
@@ -495,7 +531,9 @@ _Static_assert(offsetof(struct waot_module_desc, globals) == 152, "waot_module_d
 _Static_assert(offsetof(struct waot_module_desc, exports) == 160, "waot_module_desc.exports");
 _Static_assert(offsetof(struct waot_module_desc, datas) == 168, "waot_module_desc.datas");
 _Static_assert(offsetof(struct waot_module_desc, elems) == 176, "waot_module_desc.elems");
-_Static_assert(sizeof(struct waot_module_desc) == 184, "waot_module_desc");
+_Static_assert(offsetof(struct waot_module_desc, owed_rows) == 184, "waot_module_desc.owed_rows");
+_Static_assert(offsetof(struct waot_module_desc, owed_rows_end) == 192, "waot_module_desc.owed_rows_end");
+_Static_assert(sizeof(struct waot_module_desc) == 200, "waot_module_desc");
 
 /* Descriptor bytes of the NOTE_HEADER note: what a loader checks before it maps anything. */
 struct waot_note_header {

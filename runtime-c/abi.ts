@@ -7,7 +7,7 @@
  */
 
 /** Raised whenever an artifact compiled before the change could misbehave with a runtime built after it. */
-export const ABI_VERSION = 2;
+export const ABI_VERSION = 4;
 
 /** Name of the notes (in the form of ELF's; `namesz` counts the terminating NUL) that carry the header and the manifest of an artifact. */
 export const NOTE_NAME = 'wasmaot';
@@ -19,8 +19,35 @@ export const NOTE_HEADER = 1;
 export const NOTE_MANIFEST = 2;
 /** Note type of the function table: u32 count of defined functions; their u32 byte offsets in the wasm file; their symbols, each ending in NUL, empty for `func[index]`. For backtraces. */
 export const NOTE_FUNCTIONS = 3;
+/**
+ * Sections of an artifact that only backtraces read, so they are not mapped. `SECTION_FRAMES`: which wasm function each address of the artifact's code is of, by way of which functions that LLVM inlined; with
+ * -g also which byte of the wasm file. `SECTION_SOURCES`, with -g, of modules that have debugging information or a source map: which line of which source each byte of the wasm file comes from, by way of
+ * which functions that the module's producer inlined.
+ *
+ * Both are place tables. Numbers are LEB128, differences signed by zigzag (the sign in the lowest bit):
+ *
+ *     u8 PLACES_VERSION
+ *     strings   count, then each: bytes, UTF-8
+ *     scopes    count, then each: parent, name, file, line, column
+ *     rows      count, then each: u8 head, [address - last - 15], [scope - last], [file - last], [line - last], [column - last]
+ *
+ * The head's high half is the difference of the address, 15 if it is that or more and follows; its bits 0 to 3 say which of the others follow. A row holds from its address up to the next row's. All
+ * "last" values begin as 0. Strings and scopes are numbered from 1 in their order; 0 is none, or not known. A scope is code of a function, out of line (parent 0) or inlined into its parent, a scope before it,
+ * by a call at the place that is given. Among sources, a name and a file are strings, lines and columns count from 1. Among frames, a name is 1 + the wasm function's index, a line is an offset in the
+ * wasm file, and file and column are 0.
+ */
+export const PLACES_VERSION = 1;
+export const SECTION_FRAMES = '.wasm_aot.frames';
+export const SECTION_SOURCES = '.wasm_aot.sources';
 /** The one symbol that an artifact exports: its `waot_module_desc`. */
 export const DESCRIPTOR_SYMBOL = 'waot_module';
+/**
+ * Sections of an object that say what compiled code has not charged yet at an instruction that may fault (compiler/llvm/codegen/place_charges.cc): `owed_row`s in the order of the text,
+ * and the entries that they refer to. An entry is two ULEB128 numbers: its distance in bytes from the one before (from the function's start), and the fuel owed from there on, until
+ * the next; their count leads, and the last one is the function's end. The linker puts the pieces of all objects one after the other, in the order of their text.
+ */
+export const OWED_ROWS_SECTION = 'waot_owed_rows';
+export const OWED_ENTRIES_SECTION = 'waot_owed';
 
 /** Bytes of one slot of an argument array, of a global, and of a C `waot_value`: room for a v128. */
 export const VALUE_SIZE = 16;
@@ -36,6 +63,15 @@ export const Os = { linux: 1, darwin: 2 } as const;
 
 /** Value types, by their code in the wasm binary format (spec 2.0, 5.3.1 to 5.3.4). */
 export const ValType = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b, funcref: 0x70, externref: 0x6f } as const;
+/**
+ * Codes of the other reference types, for descriptors and the C API. Those that null is of are the binary format's codes; the bit `NULLABLE` is clear in the same
+ * type without null. `ref_null_type` and `ref_type`: references to functions of one type, which stands beside the code.
+ */
+export const RefType = {
+  nullfuncref: 0x73, nullexternref: 0x72, ref_func: 0x30, ref_extern: 0x2f, ref_nofunc: 0x33, ref_noextern: 0x32, ref_null_type: 0x63, ref_type: 0x23,
+} as const;
+/** Set in the code of a reference type that null is of. */
+export const NULLABLE = 0x40;
 /** External kinds, by their code in the import and export sections. */
 export const ExternKind = { func: 0, table: 1, memory: 2, global: 3 } as const;
 
@@ -61,6 +97,8 @@ export const STATUS = [
   { code: 8, name: 'uninitialized_element', message: 'uninitialized element' },
   { code: 9, name: 'indirect_call_type_mismatch', message: 'indirect call type mismatch' },
   { code: 10, name: 'call_stack_exhausted', message: 'call stack exhausted' },
+  { code: 11, name: 'null_reference', message: 'null reference' },
+  { code: 12, name: 'null_function_reference', message: 'null function reference' },
   { code: 64, name: 'out_of_fuel', message: 'out of fuel' },
   { code: 65, name: 'interrupted', message: 'interrupted' },
   { code: 66, name: 'host_error', message: 'the host function failed' },
@@ -166,16 +204,19 @@ export const DESCRIPTOR_STRUCTS = [
     f('bits_lo', 'u64', 'value: low 8 bytes of the bit pattern; extended: address of the steps, const_expr[index]'), f('bits_hi', 'u64', 'value: high 8 bytes (v128)'),
   ] },
   { name: 'type_desc', doc: 'A function type of the module.', fields: [
-    f('param_count', 'u32', ''), f('result_count', 'u32', ''), f('valtypes', 'ptr', 'u8 ValType codes: parameters, then results'),
+    f('param_count', 'u32', ''), f('result_count', 'u32', ''), f('valtypes', 'ptr', 'u8 ValType or RefType codes: parameters, then results'),
     f('enter', 'ptr', 'entry adapter, or NULL when no reference to a function of this type can exist in the module'),
     f('host', 'ptr', 'host adapter: what compiled code calls for a host function of this type; NULL unless imported'),
+    f('heaps', 'ptr', 'u32 type indices: of what each value of type ref_type or ref_null_type refers to; NULL when there is none'),
+    f('followers', 'u32', 'of the first type of a recursion group: how many types of the group follow; of others 0'),
   ] },
   { name: 'limits_desc', doc: 'Limits of a memory (pages) or a table (elements).', fields: [
     f('min', 'u64', ''), f('max', 'u64', 'all ones when absent'), f('flags', 'u32', 'bit 0: has a maximum; bit 1: shared; bit 2: 64-bit indices'),
-    f('valtype', 'u32', 'tables: ValType of the elements'),
+    f('valtype', 'u32', 'tables: ValType or RefType of the elements'),
+    f('heap', 'u32', 'tables of ref_type or ref_null_type: type index'), f('init', 'ptr', 'tables: const_expr for the elements, or NULL for null'),
   ] },
   { name: 'global_desc', doc: 'A global of the module (imported ones first; their init is unused).', fields: [
-    f('valtype', 'u32', 'ValType'), f('is_mutable', 'u32', '0 or 1'), f('init', 'ptr', 'const_expr, or NULL for an import'),
+    f('valtype', 'u32', 'ValType or RefType'), f('is_mutable', 'u32', '0 or 1'), f('init', 'ptr', 'const_expr, or NULL for an import'), f('heap', 'u32', 'ref_type, ref_null_type: type index'),
   ] },
   { name: 'import_desc', doc: 'An import, in the order of the import section.', fields: [
     f('module', 'ptr', ''), f('module_len', 'u64', 'bytes'), f('name', 'ptr', ''), f('name_len', 'u64', 'bytes'),
@@ -193,7 +234,10 @@ export const DESCRIPTOR_STRUCTS = [
   ] },
   { name: 'elem_desc', doc: 'An element segment.', fields: [
     f('mode', 'u32', 'SegmentMode'), f('table', 'u32', ''), f('offset', 'ptr', 'const_expr, or NULL'), f('items', 'ptr', 'const_expr array'), f('length', 'u64', ''),
-    f('valtype', 'u64', 'ValType of the elements'),
+    f('valtype', 'u64', 'ValType or RefType of the elements'),
+  ] },
+  { name: 'owed_row', doc: 'A function in which fuel may be owed; both fields are distances from the row itself. See OWED_ROWS_SECTION.', fields: [
+    f('function', 'i32', 'to the first byte of its code'), f('entries', 'i32', 'to its entries'),
   ] },
   { name: 'module_desc', doc: 'What the symbol waot_module names.', fields: [
     f('abi_version', 'u32', 'ABI_VERSION'), f('fuel_mode', 'u32', 'FuelMode'),
@@ -209,6 +253,7 @@ export const DESCRIPTOR_STRUCTS = [
     f('start', 'u32', 'funcref slot of the start function, or all ones'), f('reserved', 'u32', 'zero'),
     f('types', 'ptr', 'type_desc[]'), f('imports', 'ptr', 'import_desc[]'), f('funcrefs', 'ptr', 'funcref_desc[]'), f('tables', 'ptr', 'limits_desc[]'),
     f('memories', 'ptr', 'limits_desc[]'), f('globals', 'ptr', 'global_desc[]'), f('exports', 'ptr', 'export_desc[]'), f('datas', 'ptr', 'data_desc[]'), f('elems', 'ptr', 'elem_desc[]'),
+    f('owed_rows', 'ptr', 'owed_row[], ascending by function; NULL when there is none'), f('owed_rows_end', 'ptr', 'their end'),
   ] },
   { name: 'note_header', doc: 'Descriptor bytes of the NOTE_HEADER note: what a loader checks before it maps anything.', fields: [
     f('abi_version', 'u32', 'ABI_VERSION'), f('fuel_mode', 'u32', 'FuelMode'), f('arch', 'u32', 'Arch'), f('os', 'u32', 'Os'),

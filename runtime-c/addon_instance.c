@@ -93,6 +93,8 @@ static napi_value describe(napi_env env, const waot_import_type *t, bool is_impo
     return object;
   }
   if (t->kind != WAOT_EXTERN_MEMORY) set_number(env, object, "valtype", t->valtype);
+  napi_value ref;
+  if (t->ref != NULL && napi_create_external(env, (void *)(uintptr_t)t->ref, NULL, NULL, &ref) == napi_ok) napi_set_named_property(env, object, "ref", ref); /* types are for ever */
   if (t->kind == WAOT_EXTERN_GLOBAL) {
     set_number(env, object, "mutable", t->mutable_ != 0);
     return object;
@@ -237,8 +239,10 @@ napi_value addon_start(napi_env env, napi_callback_info info) {
   waot_artifact *artifact = s == NULL ? NULL : artifact_of(env, argv[2]);
   if (artifact == NULL) return NULL;
   if (napi_get_value_external(env, argv[1], &instance) != napi_ok) return addon_type_error(env, "not an instance");
-  s->env->epoch++;
-  if (!addon_throw_status(s, waot_instance_start(instance))) return NULL;
+  addon_scope outer = addon_scope_begin(s->env);
+  int status = waot_instance_start(instance);
+  addon_scope_end(s->env, &outer);
+  if (!addon_throw_status(s, status)) return NULL;
   uint32_t count = waot_artifact_export_count(artifact);
   napi_create_array_with_length(env, count, &array);
   for (uint32_t i = 0; i < count; i++) {

@@ -32,6 +32,7 @@ static uint64_t memory_length(void *data) {
   void *base;
   if (m->epoch == e->epoch) return m->length;
   if (napi_open_handle_scope(e->env, &scope) != napi_ok) return 0;
+  (void)addon_store_js(m->object.store); /* V8 can collect garbage here: nothing else need hold the store */
   /* A memory never shrinks: when V8 cannot say (execution is being terminated), the last known length is still true. */
   uint64_t length;
   if (memory_buffer(m, &base, &length)) {
@@ -49,6 +50,7 @@ static int64_t memory_grow(void *data, uint64_t delta_pages) {
   napi_handle_scope scope;
   int64_t old = -1;
   if (delta_pages > 65536 || napi_open_handle_scope(e->env, &scope) != napi_ok) return -1;
+  (void)addon_store_js(m->object.store); /* as above */
   napi_value js = addon_object_js(&m->object), delta, result = NULL, error;
   if (js != NULL && napi_create_double(e->env, (double)delta_pages, &delta) == napi_ok) result = addon_hook_call_on(e, HOOK_MEMORY_GROW, js, 1, &delta);
   if (result == NULL || napi_get_value_int64(e->env, result, &old) != napi_ok) {
@@ -155,7 +157,7 @@ napi_value addon_table_new(napi_env env, napi_callback_info info) {
   if (s == NULL || !get_u64(env, argv[3], &min)) return NULL;
   napi_get_value_uint32(env, argv[2], &valtype);
   if (napi_typeof(env, argv[4], &type) == napi_ok && type != napi_undefined && !get_u64(env, argv[4], &max)) return NULL;
-  if (!addon_to_wasm(s, (uint8_t)valtype, argv[5], &init)) return NULL;
+  if (!addon_to_wasm(s, (uint8_t)valtype, NULL, argv[5], &init)) return NULL;
   return object_handle(s, WAOT_EXTERN_TABLE, waot_table_new(s->store, valtype, min, max, init.ref), argv[1]);
 }
 
@@ -187,7 +189,7 @@ napi_value addon_table_set(napi_env env, napi_callback_info info) {
   addon_object *o = table_args(env, info, 4, argv, &s);
   if (o == NULL || !get_u64(env, argv[2], &i)) return NULL;
   addon_collect_if_due(s->env);
-  if (!addon_to_wasm(s, (uint8_t)waot_table_valtype(o->table), argv[3], &value)) return NULL;
+  if (!addon_to_wasm(s, (uint8_t)waot_table_valtype(o->table), waot_table_ref(o->table), argv[3], &value)) return NULL;
   napi_get_boolean(env, waot_table_set(o->table, i, value.ref) == 0, &result);
   return result;
 }
@@ -201,7 +203,7 @@ napi_value addon_table_grow(napi_env env, napi_callback_info info) {
   addon_object *o = table_args(env, info, 4, argv, &s);
   if (o == NULL || !get_u64(env, argv[2], &delta)) return NULL;
   addon_collect_if_due(s->env);
-  if (!addon_to_wasm(s, (uint8_t)waot_table_valtype(o->table), argv[3], &value)) return NULL;
+  if (!addon_to_wasm(s, (uint8_t)waot_table_valtype(o->table), waot_table_ref(o->table), argv[3], &value)) return NULL;
   napi_create_double(env, (double)waot_table_grow(o->table, delta, value.ref), &result);
   return result;
 }
@@ -224,19 +226,22 @@ static bool is_true(napi_env env, napi_value value) {
   return flag;
 }
 
-/* globalNew(store, wrapper, valtype, mutable, value, raw: boolean): handle */
+/* globalNew(store, wrapper, valtype, mutable, value, raw: boolean, ref: NativeExtern.ref or undefined): handle */
 napi_value addon_global_new(napi_env env, napi_callback_info info) {
-  napi_value argv[6];
+  napi_value argv[7];
   uint32_t valtype = 0;
+  void *ref = NULL;
+  napi_valuetype type;
   waot_value value = {0};
-  if (!addon_args(env, info, 6, argv)) return NULL;
+  if (!addon_args(env, info, 7, argv)) return NULL;
   addon_store *s = addon_store_of(addon_env_of(env), argv[0]);
   if (s == NULL) return NULL;
   napi_get_value_uint32(env, argv[2], &valtype);
+  if (napi_typeof(env, argv[6], &type) == napi_ok && type == napi_external) napi_get_value_external(env, argv[6], &ref);
   addon_collect_if_due(s->env);
-  bool ok = is_true(env, argv[5]) ? addon_from_bits(s, (uint8_t)valtype, argv[4], &value) : addon_to_wasm(s, (uint8_t)valtype, argv[4], &value);
+  bool ok = is_true(env, argv[5]) ? addon_from_bits(s, (uint8_t)valtype, ref, argv[4], &value) : addon_to_wasm(s, (uint8_t)valtype, ref, argv[4], &value);
   if (!ok) return NULL;
-  return object_handle(s, WAOT_EXTERN_GLOBAL, waot_global_new(s->store, valtype, is_true(env, argv[3]), &value), argv[1]);
+  return object_handle(s, WAOT_EXTERN_GLOBAL, waot_global_new_typed(s->store, valtype, ref, is_true(env, argv[3]), &value), argv[1]);
 }
 
 /* globalGet(store, handle, raw: boolean): the value, or its bit pattern */
@@ -262,7 +267,8 @@ napi_value addon_global_set(napi_env env, napi_callback_info info) {
   if (o == NULL) return NULL;
   uint8_t type = (uint8_t)waot_global_valtype(o->global);
   addon_collect_if_due(s->env);
-  bool ok = is_true(env, argv[3]) ? addon_from_bits(s, type, argv[2], &value) : addon_to_wasm(s, type, argv[2], &value);
+  const waot_type *ref = waot_global_ref(o->global);
+  bool ok = is_true(env, argv[3]) ? addon_from_bits(s, type, ref, argv[2], &value) : addon_to_wasm(s, type, ref, argv[2], &value);
   if (!ok) return NULL;
   napi_get_boolean(env, waot_global_set(o->global, &value) == 0, &result);
   return result;

@@ -124,6 +124,36 @@ static bool funcref_from_js(addon_store *s, napi_value value, uint64_t *ref) {
   return addon_link(s, f->object.store);
 }
 
+/* --- other references --------------------------------------------------------------------------------------------------- */
+
+/* A reference of a type that has no name of its own in the JS API. */
+static bool typed_reference_from_js(addon_store *s, uint8_t type, const waot_type *ref, napi_value value, uint64_t *out) {
+  napi_env env = s->env->env;
+  napi_valuetype kind;
+  if (napi_typeof(env, value, &kind) == napi_ok && kind == napi_null) {
+    *out = 0;
+    if ((type & WAOT_VALTYPE_NULLABLE) != 0) return true;
+    addon_type_error(env, "null is no value of a reference type without null");
+    return false;
+  }
+  switch (type | WAOT_VALTYPE_NULLABLE) {
+    case WAOT_VALTYPE_EXTERNREF: return externref_from_js(s, value, out);
+    case WAOT_VALTYPE_FUNCREF: return funcref_from_js(s, value, out);
+    case WAOT_VALTYPE_REF_NULL_TYPE:
+      if (!funcref_from_js(s, value, out)) return false;
+      if (waot_func_type((waot_func *)(uintptr_t)*out) == ref) return true;
+      addon_type_error(env, "the function is of another type than the reference");
+      return false;
+    case WAOT_VALTYPE_NULLFUNCREF:
+    case WAOT_VALTYPE_NULLEXTERNREF:
+      addon_type_error(env, "null is the only value of the type");
+      return false;
+    default:
+      addon_type_error(env, "a v128 cannot pass between JavaScript and WebAssembly");
+      return false;
+  }
+}
+
 /* --- conversions ------------------------------------------------------------------------------------------------------ */
 
 /* ToNumber, which may run JS. */
@@ -140,7 +170,7 @@ static bool to_int64(addon_store *s, napi_value value, int64_t *out) {
   return big != NULL && napi_get_value_bigint_int64(env, big, out, &lossless) == napi_ok;
 }
 
-bool addon_to_wasm(addon_store *s, uint8_t type, napi_value value, waot_value *out) {
+bool addon_to_wasm(addon_store *s, uint8_t type, const waot_type *ref, napi_value value, waot_value *out) {
   napi_env env = s->env->env;
   double number;
   switch (type) {
@@ -163,21 +193,23 @@ bool addon_to_wasm(addon_store *s, uint8_t type, napi_value value, waot_value *o
     case WAOT_VALTYPE_EXTERNREF:
       return externref_from_js(s, value, &out->ref);
     default:
-      addon_type_error(env, "a v128 cannot pass between JavaScript and WebAssembly");
-      return false;
+      return typed_reference_from_js(s, type, ref, value, &out->ref);
   }
 }
 
 napi_value addon_to_js(addon_store *s, uint8_t type, const waot_value *value) {
   napi_env env = s->env->env;
   napi_value result = NULL;
-  switch (type) {
+  switch (type | WAOT_VALTYPE_NULLABLE) {
     case WAOT_VALTYPE_I32: napi_create_int32(env, value->i32, &result); return result;
     case WAOT_VALTYPE_I64: napi_create_bigint_int64(env, value->i64, &result); return result;
     case WAOT_VALTYPE_F32: napi_create_double(env, value->f32, &result); return result;
     case WAOT_VALTYPE_F64: napi_create_double(env, value->f64, &result); return result;
-    case WAOT_VALTYPE_EXTERNREF: return externref_to_js(s, value->ref);
+    case WAOT_VALTYPE_EXTERNREF:
+    case WAOT_VALTYPE_NULLEXTERNREF: return externref_to_js(s, value->ref);
     case WAOT_VALTYPE_FUNCREF:
+    case WAOT_VALTYPE_NULLFUNCREF:
+    case WAOT_VALTYPE_REF_NULL_TYPE:
       if (value->ref != 0) return addon_func_js(s->env, (waot_func *)(uintptr_t)value->ref);
       napi_get_null(env, &result);
       return result;
@@ -187,8 +219,8 @@ napi_value addon_to_js(addon_store *s, uint8_t type, const waot_value *value) {
 
 /* --- raw bits --------------------------------------------------------------------------------------------------------- */
 
-bool addon_from_bits(addon_store *s, uint8_t type, napi_value bits, waot_value *out) {
-  if (type == WAOT_VALTYPE_FUNCREF || type == WAOT_VALTYPE_EXTERNREF) return addon_to_wasm(s, type, bits, out);
+bool addon_from_bits(addon_store *s, uint8_t type, const waot_type *ref, napi_value bits, waot_value *out) {
+  if (type < WAOT_VALTYPE_V128) return addon_to_wasm(s, type, ref, bits, out);
   uint64_t words[2] = {0, 0};
   size_t count = 2;
   int sign = 0;

@@ -139,14 +139,8 @@ static bool is_sane(const struct waot_module_desc *desc, const struct waot_elf *
 }
 
 static int intern_types(struct waot_artifact *artifact) {
-  const struct waot_type_desc *types = artifact->desc->types;
   artifact->types = calloc(artifact->desc->type_count + 1u, sizeof *artifact->types);
-  if (artifact->types == NULL) return -1;
-  for (uint32_t i = 0; i < artifact->desc->type_count; i++) {
-    artifact->types[i] = waot_type_intern(types[i].param_count, types[i].result_count, types[i].valtypes);
-    if (artifact->types[i] == NULL) return -1;
-  }
-  return 0;
+  return artifact->types == NULL ? -1 : waot_types_intern(artifact->desc->types, artifact->desc->type_count, artifact->types);
 }
 
 static void destroy(struct waot_artifact *artifact) {
@@ -205,9 +199,11 @@ static int load(struct waot_artifact *artifact, const struct image *image, const
   }
   if (image->elf.text_size == 0) return 0;
   uintptr_t start = map->l_addr + image->elf.text_vaddr, end = start + image->elf.text_size;
-  const void *unwind = image->elf.unwind_vaddr != 0 ? (const void *)(map->l_addr + image->elf.unwind_vaddr) : NULL;
+  const struct waot_code_tables tables = {
+    .unwind = image->elf.unwind_vaddr != 0 ? (const void *)(map->l_addr + image->elf.unwind_vaddr) : NULL, .owed = artifact->desc->owed_rows, .owed_end = artifact->desc->owed_rows_end,
+  };
   artifact->load_address = map->l_addr;
-  if (waot_code_register_unwind((void *)start, (void *)end, unwind) != 0) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "%s: out of memory", name);
+  if (waot_code_register_tables((void *)start, (void *)end, &tables) != 0) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "%s: out of memory", name);
   artifact->text_start = start;
   artifact->text_end = end;
   return 0;
@@ -308,6 +304,21 @@ uint32_t waot_artifact_fuel_mode(const waot_artifact *artifact) { return artifac
 uint32_t waot_artifact_import_count(const waot_artifact *artifact) { return artifact->desc->import_count; }
 uint32_t waot_artifact_export_count(const waot_artifact *artifact) { return artifact->desc->export_count; }
 
+/* The type that a reference type's `heap` names; NULL for types that name none. */
+static const waot_type *referred_type(const waot_artifact *artifact, uint32_t valtype, uint32_t heap) {
+  return (valtype | WAOT_VALTYPE_NULLABLE) == WAOT_VALTYPE_REF_NULL_TYPE ? waot_artifact_type(artifact, heap) : NULL;
+}
+
+const waot_type *waot_artifact_table_ref(const waot_artifact *artifact, uint32_t table) {
+  const struct waot_limits_desc *desc = (const struct waot_limits_desc *)artifact->desc->tables + table;
+  return referred_type(artifact, desc->valtype, desc->heap);
+}
+
+const waot_type *waot_artifact_global_ref(const waot_artifact *artifact, uint32_t global) {
+  const struct waot_global_desc *desc = (const struct waot_global_desc *)artifact->desc->globals + global;
+  return referred_type(artifact, desc->valtype, desc->heap);
+}
+
 /* Fills in the type of what out->kind and out->index name; functions by funcref slot. */
 static void describe(const waot_artifact *artifact, waot_import_type *out) {
   const struct waot_module_desc *desc = artifact->desc;
@@ -317,9 +328,11 @@ static void describe(const waot_artifact *artifact, waot_import_type *out) {
     const struct waot_global_desc *global = (const struct waot_global_desc *)desc->globals + out->index;
     out->valtype = global->valtype;
     out->mutable_ = global->is_mutable;
+    out->ref = waot_artifact_global_ref(artifact, out->index);
   } else {
     const struct waot_limits_desc *limits = (const struct waot_limits_desc *)(out->kind == WAOT_EXTERN_TABLE ? desc->tables : desc->memories) + out->index;
     out->valtype = out->kind == WAOT_EXTERN_TABLE ? limits->valtype : 0;
+    out->ref = out->kind == WAOT_EXTERN_TABLE ? waot_artifact_table_ref(artifact, out->index) : NULL;
     out->min = limits->min;
     out->max = (limits->flags & 1) != 0 ? limits->max : UINT64_MAX;
   }

@@ -4,13 +4,13 @@
 #include "thread.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define DEFAULT_TICK_US 1000
 #define LEAST_TICK_US 50
 #define MOST_TICK_US 1000000
-#define DEFAULT_TICK_SIGNAL (SIGRTMIN + 8)
 
 #define VERSION "0.1.0" /* that of package.json */
 #define TEXT_OF(number) #number
@@ -42,6 +42,17 @@ static void fork_child(void) {
   pthread_mutex_init(&lock, NULL);
 }
 
+/* How a signal is called relative to the first real-time one, for messages; empty where there are none. */
+static struct signal_name { char text[24]; } relative_name(int signal) {
+  struct signal_name name = { "" };
+#if defined(SIGRTMIN)
+  snprintf(name.text, sizeof name.text, " (SIGRTMIN%+d)", signal - SIGRTMIN);
+#else
+  (void)signal;
+#endif
+  return name;
+}
+
 /* Under the lock. What succeeded before a failure stays, harmlessly; a second attempt finds it done. */
 static int start(const waot_config *config, waot_error *error) {
   static bool fork_handled;
@@ -54,7 +65,7 @@ static int start(const waot_config *config, waot_error *error) {
   int refused = waot_handlers_install(config->tick_signal);
   if (refused) {
     return waot_error_set(error, WAOT_ERROR_SIGNAL, 0,
-                          "the tick signal %d (SIGRTMIN%+d) already has a handler in this process: choose another one, by tick_signal or the environment variable WASM_AOT_TICK_SIGNAL", refused, refused - SIGRTMIN);
+                          "the tick signal %d%s already has a handler in this process: choose another one, by tick_signal or the environment variable WASM_AOT_TICK_SIGNAL", refused, relative_name(refused).text);
   }
   int failed = waot_checker_start(config->tick_us);
   if (failed) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "cannot start the checker thread: %s", strerror(failed));
@@ -66,8 +77,12 @@ static long from_environment(const char *name, bool is_signal, long none) {
   const char *text = getenv(name);
   if (!text || !*text) return none;
   long base = 0;
+#if defined(SIGRTMIN)
   if (is_signal && strncmp(text, "SIGRTMIN", 8) == 0) base = SIGRTMIN;
   if (is_signal && strncmp(text, "SIGRTMAX", 8) == 0) base = SIGRTMAX;
+#else
+  (void)is_signal;
+#endif
   if (base && text[8] == '\0') return base;
   if (base && text[8] != '+' && text[8] != '-') return -1;
   char *end;
@@ -78,13 +93,12 @@ static long from_environment(const char *name, bool is_signal, long none) {
 /* What the environment says, else the defaults. */
 static int defaults(waot_config *wanted, waot_error *error) {
   long tick_us = from_environment("WASM_AOT_TICK_US", false, DEFAULT_TICK_US);
-  long tick_signal = from_environment("WASM_AOT_TICK_SIGNAL", true, DEFAULT_TICK_SIGNAL);
+  long tick_signal = from_environment("WASM_AOT_TICK_SIGNAL", true, waot_os_default_tick());
   if (tick_us < LEAST_TICK_US || tick_us > MOST_TICK_US) {
     return waot_error_set(error, WAOT_ERROR_ARGUMENT, 0, "the environment variable WASM_AOT_TICK_US is \"%.40s\": it must be %d to %d", getenv("WASM_AOT_TICK_US"), LEAST_TICK_US, MOST_TICK_US);
   }
-  if (tick_signal < SIGRTMIN || tick_signal > SIGRTMAX) {
-    return waot_error_set(error, WAOT_ERROR_ARGUMENT, 0, "the environment variable WASM_AOT_TICK_SIGNAL is \"%.40s\": it must be a real-time signal, %d to %d, or SIGRTMIN+n",
-                          getenv("WASM_AOT_TICK_SIGNAL"), SIGRTMIN, SIGRTMAX);
+  if (!waot_os_can_tick((int)tick_signal)) {
+    return waot_error_set(error, WAOT_ERROR_ARGUMENT, 0, "the environment variable WASM_AOT_TICK_SIGNAL is \"%.40s\": it must be %s", getenv("WASM_AOT_TICK_SIGNAL"), waot_os_tick_words().text);
   }
   *wanted = (waot_config){ (uint32_t)tick_us, (int)tick_signal };
   return 0;
@@ -94,8 +108,8 @@ static int check(const waot_config *config, waot_error *error) {
   if (config->tick_us < LEAST_TICK_US || config->tick_us > MOST_TICK_US) {
     return waot_error_set(error, WAOT_ERROR_ARGUMENT, 0, "tick_us is %u: it must be %d to %d", config->tick_us, LEAST_TICK_US, MOST_TICK_US);
   }
-  if (config->tick_signal < SIGRTMIN || config->tick_signal > SIGRTMAX) {
-    return waot_error_set(error, WAOT_ERROR_ARGUMENT, 0, "tick_signal is %d: it must be a real-time signal, %d to %d", config->tick_signal, SIGRTMIN, SIGRTMAX);
+  if (!waot_os_can_tick(config->tick_signal)) {
+    return waot_error_set(error, WAOT_ERROR_ARGUMENT, 0, "tick_signal is %d: it must be %s", config->tick_signal, waot_os_tick_words().text);
   }
   return 0;
 }

@@ -99,7 +99,10 @@ static int make_tables_and_memories(waot_instance *instance, const waot_memory_p
   const struct waot_limits_desc *tables = desc->tables, *memories = desc->memories;
   for (uint32_t i = desc->imported_table_count; i < desc->table_count; i++) {
     uint64_t max = (tables[i].flags & 1) != 0 ? tables[i].max : UINT64_MAX;
-    instance->tables[i] = (struct waot_table_object *)waot_table_new(instance->store, tables[i].valtype, tables[i].min, max, 0);
+    /* An initialiser names functions and imported globals only: those are there already. */
+    uint64_t init = tables[i].init == NULL ? 0 : waot_const_eval(instance, tables[i].init).ref;
+    const waot_type *ref = waot_artifact_table_ref(instance->artifact, i);
+    instance->tables[i] = (struct waot_table_object *)waot_table_new_typed(instance->store, tables[i].valtype, ref, tables[i].min, max, init);
     if (instance->tables[i] == NULL) {
       return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "cannot allocate table %" PRIu32 " of %" PRIu64 " elements (the most are %" PRIu64 ")", i, tables[i].min, WAOT_MAX_TABLE_ELEMENTS);
     }
@@ -169,7 +172,7 @@ static void fill_vmctx(waot_instance *instance) {
     }
     waot_global *own = &instance->own_globals[i - desc->imported_global_count];
     *slot = waot_const_eval(instance, globals[i].init);
-    *own = (waot_global){.value = slot, .valtype = globals[i].valtype, .is_mutable = globals[i].is_mutable};
+    *own = (waot_global){.value = slot, .valtype = globals[i].valtype, .is_mutable = globals[i].is_mutable, .ref = waot_artifact_global_ref(instance->artifact, i)};
     instance->globals[i] = own;
   }
 }

@@ -65,6 +65,7 @@ struct waot_table_object {
   uint64_t capacity; /* elements allocated */
   uint64_t max;      /* UINT64_MAX: no maximum */
   uint32_t valtype;
+  const waot_type *ref; /* of what the elements refer to, where valtype does not say all */
   struct waot_store *store;
   struct waot_table_object *next;
 };
@@ -74,6 +75,7 @@ struct waot_global {
   waot_value *value; /* &own, or the slot in the vmctx of the defining instance */
   uint32_t valtype;
   uint32_t is_mutable;
+  const waot_type *ref; /* of what the value refers to, where valtype does not say all */
   struct waot_global *next;
 };
 
@@ -112,12 +114,21 @@ int waot_error_set(waot_error *error, waot_error_kind kind, int status, const ch
 
 /* type.c: the one waot_type of the process with these types; NULL when out of memory. Never freed. Thread-safe. */
 const waot_type *waot_type_intern(uint32_t param_count, uint32_t result_count, const uint8_t *valtypes);
+/* type.c: the same for the types of an artifact, into out[count]. 0, or -1 when out of memory or the descriptors are damaged. */
+int waot_types_intern(const struct waot_type_desc *descs, uint32_t count, const waot_type **out);
+/* type.c: whether a WAOT_VALTYPE_* is one of references; whether a value of one type is one of another. The waot_types are those that references refer to, or NULL. */
+bool waot_valtype_is_reference(uint32_t valtype);
+bool waot_valtype_matches(uint32_t found, const waot_type *found_ref, uint32_t wanted, const waot_type *wanted_ref);
 
 /* artifact.c: one more, or one less, reference. */
 void waot_artifact_retain(waot_artifact *artifact);
 
 /* artifact.c: the artifact whose text an address is in, and the address as in the file's symbol table; NULL when there is none. */
 const waot_artifact *waot_artifact_at(uintptr_t pc, uint64_t *address);
+
+/* artifact.c: of what the elements of a table, or the value of a global, refer to, where its WAOT_VALTYPE_* does not say all; else NULL. */
+const waot_type *waot_artifact_table_ref(const waot_artifact *artifact, uint32_t table);
+const waot_type *waot_artifact_global_ref(const waot_artifact *artifact, uint32_t global);
 
 /* memory.c: re-reads the length where it may have grown behind the runtime's back, then says whether [start, start + count) lies inside. */
 bool waot_memory_in_bounds(waot_memory *memory, uint64_t start, uint64_t count);

@@ -38,31 +38,60 @@ static const char *valtype_name(uint32_t valtype) {
     case WAOT_VALTYPE_V128: return "v128";
     case WAOT_VALTYPE_FUNCREF: return "funcref";
     case WAOT_VALTYPE_EXTERNREF: return "externref";
+    case WAOT_VALTYPE_NULLFUNCREF: return "nullfuncref";
+    case WAOT_VALTYPE_NULLEXTERNREF: return "nullexternref";
+    case WAOT_VALTYPE_REF_FUNC: return "(ref func)";
+    case WAOT_VALTYPE_REF_EXTERN: return "(ref extern)";
+    case WAOT_VALTYPE_REF_NOFUNC: return "(ref nofunc)";
+    case WAOT_VALTYPE_REF_NOEXTERN: return "(ref noextern)";
+    case WAOT_VALTYPE_REF_NULL_TYPE: return "ref null";
+    case WAOT_VALTYPE_REF_TYPE: return "ref";
     default: return "unknown type";
   }
 }
 
-static void add_types(struct text *text, const uint8_t *valtypes, uint32_t count, bool parentheses) {
+static void add_func(struct text *text, const waot_type *type, int depth);
+
+/* `i32`, `(ref null func (i32) -> i32)`. Types can refer to themselves: only so many levels are written out. */
+static void add_valtype(struct text *text, uint32_t valtype, const waot_type *ref, int depth) {
+  if (ref == NULL) {
+    add(text, valtype_name(valtype));
+    return;
+  }
+  add(text, "(");
+  add(text, valtype_name(valtype));
+  add(text, " ");
+  if (depth < 2) add_func(text, ref, depth + 1);
+  else add(text, "...");
+  add(text, ")");
+}
+
+/* `count` of the values of a type, from `from` on. */
+static void add_types(struct text *text, const waot_type *type, uint32_t from, uint32_t count, bool parentheses, int depth) {
   if (parentheses) add(text, "(");
-  for (uint32_t i = 0; i < count; i++) {
-    if (i > 0) add(text, ", ");
-    add(text, valtype_name(valtypes[i]));
+  for (uint32_t i = from; i < from + count; i++) {
+    if (i > from) add(text, ", ");
+    add_valtype(text, type->valtypes[i], waot_type_ref(type, i), depth);
   }
   if (parentheses) add(text, ")");
+}
+
+static void add_func(struct text *text, const waot_type *type, int depth) {
+  add(text, "func ");
+  add_types(text, type, 0, type->param_count, true, depth);
+  add(text, " -> ");
+  add_types(text, type, type->param_count, type->result_count, type->result_count != 1, depth);
 }
 
 /* `func (i32, i64) -> f32`, `memory {min 1, max 2}`, `table funcref {min 0}`, `global mut i32`. */
 static void add_type(struct text *text, const waot_import_type *type) {
   switch (type->kind) {
     case WAOT_EXTERN_FUNC:
-      add(text, "func ");
-      add_types(text, type->type->valtypes, type->type->param_count, true);
-      add(text, " -> ");
-      add_types(text, type->type->valtypes + type->type->param_count, type->type->result_count, type->type->result_count != 1);
+      add_func(text, type->type, 0);
       break;
     case WAOT_EXTERN_TABLE:
       add(text, "table ");
-      add(text, valtype_name(type->valtype));
+      add_valtype(text, type->valtype, type->ref, 0);
       add(text, " ");
       add_limits(text, type->min, type->max);
       break;
@@ -72,7 +101,7 @@ static void add_type(struct text *text, const waot_import_type *type) {
       break;
     case WAOT_EXTERN_GLOBAL:
       add(text, type->mutable_ ? "global mut " : "global ");
-      add(text, valtype_name(type->valtype));
+      add_valtype(text, type->valtype, type->ref, 0);
       break;
     default:
       add(text, "something of no known kind");
@@ -104,6 +133,7 @@ static waot_import_type found_type(const waot_extern *given) {
       break;
     case WAOT_EXTERN_TABLE:
       type.valtype = waot_table_valtype(given->table);
+      type.ref = waot_table_ref(given->table);
       type.min = waot_table_length(given->table);
       type.max = waot_table_max(given->table);
       break;
@@ -113,6 +143,7 @@ static waot_import_type found_type(const waot_extern *given) {
       break;
     case WAOT_EXTERN_GLOBAL:
       type.valtype = given->global->valtype;
+      type.ref = given->global->ref;
       type.mutable_ = given->global->is_mutable;
       break;
     default: break;
@@ -129,9 +160,13 @@ static bool matches(const waot_import_type *found, const waot_import_type *expec
   if (found->kind != expected->kind) return false;
   switch (found->kind) {
     case WAOT_EXTERN_FUNC: return found->type == expected->type;
-    case WAOT_EXTERN_TABLE: return found->valtype == expected->valtype && limits_match(found, expected);
+    case WAOT_EXTERN_TABLE: return found->valtype == expected->valtype && found->ref == expected->ref && limits_match(found, expected);
     case WAOT_EXTERN_MEMORY: return limits_match(found, expected);
-    case WAOT_EXTERN_GLOBAL: return found->valtype == expected->valtype && found->mutable_ == expected->mutable_;
+    case WAOT_EXTERN_GLOBAL:
+      if (found->mutable_ != expected->mutable_) return false;
+      /* What can only be read may be of a narrower type; what can be written must be of the very type. */
+      if (found->mutable_) return found->valtype == expected->valtype && found->ref == expected->ref;
+      return waot_valtype_matches(found->valtype, found->ref, expected->valtype, expected->ref);
     default: return false;
   }
 }

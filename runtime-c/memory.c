@@ -6,13 +6,13 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "code_map.h"
 #include "internal.h"
+#include "os.h"
 
 /* Makes the object for a memory that is in place, and registers its guard region. NULL with *error when out of memory. */
 static waot_memory *add_memory(waot_store *store, void *base, uint64_t length, uint64_t max_pages, const waot_memory_ops *ops, waot_error *error) {
@@ -49,36 +49,29 @@ waot_memory *waot_memory_new(waot_store *store, uint64_t min_pages, uint64_t max
   return memory;
 }
 
-/* Says why one mapping of the process does not fit a memory at base, or returns NULL. Bytes up to data_end must be readable and writable, those from there on must fault. */
-static const char *mapping_fault(uintptr_t start, uintptr_t end, const char *permissions, uintptr_t data_end) {
-  bool writable = permissions[0] == 'r' && permissions[1] == 'w';
-  bool inaccessible = permissions[0] == '-' && permissions[1] == '-' && permissions[2] == '-';
-  if (start < data_end && !writable) return "its bytes are not all readable and writable";
-  if (end > data_end && !inaccessible) return "memory behind its end is accessible, so out-of-bounds accesses would not fault";
-  return NULL;
+/* A check of the mappings under a memory. */
+struct reservation {
+  uintptr_t at, end, data_end; /* everything below `at` is checked; bytes up to data_end must be readable and writable, those from there on must fault */
+  const char *fault;
+};
+
+/* Checks one mapping. */
+static bool check_mapping(void *data, const struct waot_os_mapping *mapping) {
+  struct reservation *r = data;
+  if (mapping->start > r->at) return false; /* a hole */
+  uintptr_t end = mapping->end < r->end ? mapping->end : r->end;
+  if (r->at < r->data_end && !(mapping->readable && mapping->writable)) r->fault = "its bytes are not all readable and writable";
+  else if (end > r->data_end && (mapping->readable || mapping->writable || mapping->executable)) r->fault = "memory behind its end is accessible, so out-of-bounds accesses would not fault";
+  r->at = end;
+  return r->fault == NULL && r->at < r->end;
 }
 
 /* Checks in one pass over the process's mappings that [base, base + WAOT_REACHABLE) is mapped without a hole (in which the system could place something else
  * later), is accessible up to length and is not from there on. NULL, or what is wrong. */
 static const char *reservation_fault(uintptr_t base, uint64_t length) {
-  FILE *maps = fopen("/proc/self/maps", "re");
-  if (maps == NULL) return "/proc/self/maps cannot be read to check its guard region";
-  const uintptr_t end = base + WAOT_REACHABLE, data_end = base + length;
-  const char *fault = NULL;
-  uintptr_t at = base; /* everything below is checked */
-  char *line = NULL;
-  size_t size = 0;
-  while (at < end && fault == NULL && getline(&line, &size, maps) > 0) {
-    uintptr_t map_start, map_end;
-    char permissions[5];
-    if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s", &map_start, &map_end, permissions) != 3 || map_end <= at) continue;
-    if (map_start > at) break;
-    fault = mapping_fault(at, map_end < end ? map_end : end, permissions, data_end);
-    at = map_end;
-  }
-  free(line);
-  fclose(maps);
-  return fault != NULL || at >= end ? fault : "its address space is not reserved to 8 GiB from its base";
+  struct reservation r = {.at = base, .end = base + WAOT_REACHABLE, .data_end = base + length};
+  if (waot_os_each_mapping(base, check_mapping, &r) != 0) return "the mappings of the process cannot be read to check its guard region";
+  return r.fault != NULL || r.at >= r.end ? r.fault : "its address space is not reserved to 8 GiB from its base";
 }
 
 waot_memory *waot_memory_adopt(waot_store *store, void *base, uint64_t max_pages, const waot_memory_ops *ops, waot_error *error) {

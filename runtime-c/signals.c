@@ -14,13 +14,14 @@
 
 #include <stdint.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define SIGNALS 4 /* SIGSEGV, SIGBUS, SIGILL (or SIGTRAP), the tick */
 /* Different actions that can be remembered for a signal. Somebody who sets more keeps the last. */
 #define ACTIONS 8
 #define NIBBLE 4
+/* Bytes of a sigset_t that mean something: Linux has 64 signals, however large the C library makes it. */
+#define MASK_SIZE (sizeof(sigset_t) < sizeof(uint64_t) ? sizeof(sigset_t) : sizeof(uint64_t))
 
 struct owned {
   int signal; /* 0: free */
@@ -35,9 +36,6 @@ static struct owned signals[SIGNALS];
 static int (*fault_filter)(int, void *, void *);
 static int clash; /* the tick signal, when somebody put a handler over ours */
 
-/* The chain that this thread is in: a handler of others that calls ours with the same context, from deeper in the stack, asks for the next older one. */
-static __thread struct { void *context; uintptr_t frame; uint32_t depth; } passing __attribute__((tls_model("initial-exec")));
-
 static struct owned *find(int signal) {
   for (int i = 0; i < SIGNALS; i++) {
     if (signals[i].signal == signal) return &signals[i];
@@ -48,7 +46,7 @@ static struct owned *find(int signal) {
 static bool is_default(const struct sigaction *action) { return action->sa_handler == SIG_DFL || action->sa_handler == SIG_IGN; } /* whether or not SA_SIGINFO is set */
 static bool is_ours(const struct owned *own, const struct sigaction *action) { return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == own->handler; }
 static bool same(const struct sigaction *a, const struct sigaction *b) {
-  return a->sa_handler == b->sa_handler && a->sa_flags == b->sa_flags && memcmp(&a->sa_mask, &b->sa_mask, sizeof(uint64_t)) == 0; /* the kernel has 64 signals */
+  return a->sa_handler == b->sa_handler && a->sa_flags == b->sa_flags && memcmp(&a->sa_mask, &b->sa_mask, MASK_SIZE) == 0;
 }
 
 /* `order` without an index. */
@@ -139,21 +137,22 @@ void waot_signals_fork_child(void) { pthread_mutex_init(&lock, NULL); }
 
 /* What the kernel would have done had our handler not been there. */
 static void pass_to_default(int signal, siginfo_t *info, bool ignored) {
-  bool from_fault = info->si_code > 0; /* codes of kill, sigqueue and the like are not positive */
+  bool from_fault = waot_os_is_fault(info);
   if (ignored && !from_fault) return;
   struct sigaction action = { .sa_handler = SIG_DFL };
   sigaction(signal, &action, NULL);
   /* A fault happens again when we return (and the kernel doesn't let it be ignored). A sent signal must be sent again; it is blocked until we return. */
-  if (!from_fault) syscall(SYS_rt_tgsigqueueinfo, getpid(), (pid_t)syscall(SYS_gettid), signal, info);
+  if (!from_fault) waot_os_send_again(signal, info);
 }
 
-/* Whose turn it is, as an index in `order`. */
+/* Whose turn it is, as an index in `order`. The chain that this thread is in: a handler of others that calls ours with the same context, from deeper in the stack, asks for the
+ * next older one. */
 static uint32_t turn(void *context, uintptr_t frame) {
+  struct waot_passing passing = waot_os_passing();
   bool deeper = passing.context == context && frame < passing.frame;
-  passing.depth = deeper ? passing.depth + 1 : 0;
-  passing.context = context;
-  passing.frame = frame;
-  return passing.depth;
+  uintptr_t depth = deeper ? passing.depth + 1 : 0;
+  waot_os_set_passing((struct waot_passing){ context, frame, depth });
+  return (uint32_t)depth;
 }
 
 void waot_signal_pass_on(int signal, siginfo_t *info, void *context, bool ignore_default) {
@@ -180,5 +179,5 @@ void waot_signal_pass_on(int signal, siginfo_t *info, void *context, bool ignore
   }
   if (action.sa_flags & SA_SIGINFO) action.sa_sigaction(signal, info, context);
   else action.sa_handler(signal);
-  passing.context = NULL; /* returned: the next signal begins with the first */
+  waot_os_set_passing((struct waot_passing){ NULL, 0, 0 }); /* returned: the next signal begins with the first */
 }

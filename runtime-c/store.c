@@ -76,14 +76,16 @@ int64_t waot_store_remaining(const waot_store *store) { return store->limits.fue
 
 int64_t waot_store_overshoot(const waot_store *store) { return store->overshoot; }
 
+static bool holds_externrefs(uint32_t valtype) { return (valtype | WAOT_VALTYPE_NULLABLE) == WAOT_VALTYPE_EXTERNREF; }
+
 static void visit_global(const waot_global *global, waot_root_fn fn, void *data) {
-  if (global->valtype == WAOT_VALTYPE_EXTERNREF && global->value->ref != 0) fn(data, global->value->ref);
+  if (holds_externrefs(global->valtype) && global->value->ref != 0) fn(data, global->value->ref);
 }
 
 void waot_store_visit_externrefs(waot_store *store, waot_root_fn fn, void *data) {
   for (struct waot_table_object *table = store->tables; table != NULL; table = table->next) {
     const uint64_t *elements = table->head.elements;
-    if (table->valtype != WAOT_VALTYPE_EXTERNREF) continue;
+    if (!holds_externrefs(table->valtype)) continue;
     for (uint64_t i = 0; i < table->head.length; i++) {
       if (elements[i] != 0) fn(data, elements[i]);
     }

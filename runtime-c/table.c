@@ -10,8 +10,8 @@ static void fill(uint64_t *elements, uint64_t from, uint64_t to, uint64_t refere
   for (uint64_t i = from; i < to; i++) elements[i] = reference;
 }
 
-waot_table *waot_table_new(waot_store *store, uint32_t valtype, uint64_t min, uint64_t max, uint64_t init) {
-  if (min > WAOT_MAX_TABLE_ELEMENTS || min > max || (valtype != WAOT_VALTYPE_FUNCREF && valtype != WAOT_VALTYPE_EXTERNREF)) return NULL;
+waot_table *waot_table_new_typed(waot_store *store, uint32_t valtype, const waot_type *ref, uint64_t min, uint64_t max, uint64_t init) {
+  if (min > WAOT_MAX_TABLE_ELEMENTS || min > max || !waot_valtype_is_reference(valtype)) return NULL;
   struct waot_table_object *table = calloc(1, sizeof *table);
   uint64_t capacity = min > 0 ? min : 1;
   uint64_t *elements = table == NULL ? NULL : calloc(capacity, sizeof *elements);
@@ -24,10 +24,16 @@ waot_table *waot_table_new(waot_store *store, uint32_t valtype, uint64_t min, ui
   table->capacity = capacity;
   table->max = max;
   table->valtype = valtype;
+  table->ref = ref;
   table->store = store;
   table->next = store->tables;
   store->tables = table;
   return &table->head;
+}
+
+waot_table *waot_table_new(waot_store *store, uint32_t valtype, uint64_t min, uint64_t max, uint64_t init) {
+  if (valtype != WAOT_VALTYPE_FUNCREF && valtype != WAOT_VALTYPE_EXTERNREF) return NULL;
+  return waot_table_new_typed(store, valtype, NULL, min, max, init);
 }
 
 void waot_table_free(struct waot_table_object *table) {
@@ -36,6 +42,7 @@ void waot_table_free(struct waot_table_object *table) {
 }
 
 uint32_t waot_table_valtype(const waot_table *table) { return object_of(table)->valtype; }
+const waot_type *waot_table_ref(const waot_table *table) { return object_of(table)->ref; }
 uint64_t waot_table_length(const waot_table *table) { return table->length; }
 uint64_t waot_table_max(const waot_table *table) { return object_of(table)->max; }
 

@@ -6,9 +6,7 @@
 #include "thread.h"
 
 #include <signal.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Stack kept free below a host function or a builtin. V8 lets JavaScript run to within 192 KiB of a worker's stack end (kStackBufferSize in node_worker.h)
@@ -31,12 +29,13 @@
 /* ... and this far above it when it is the first to touch its page: prologues probe at least every 4,096 bytes. Twice that, as the last probe may lie above sp. */
 #define ABOVE_SP 8192
 
+#if !defined(__APPLE__)
 __thread struct waot_thread *waot_thread_current;
+#endif
 pthread_mutex_t waot_threads_lock = PTHREAD_MUTEX_INITIALIZER;
 struct waot_thread_record *waot_threads;
 
 static pthread_key_t exit_key;
-extern void *__libc_stack_end; /* ld.so: a place near the top of the main thread's stack */
 
 static uintptr_t page_size(void) { return (uintptr_t)sysconf(_SC_PAGESIZE); }
 static uintptr_t page_down(uintptr_t address) { return address & ~(page_size() - 1); }
@@ -47,12 +46,7 @@ static int bound_main_stack(struct waot_thread_record *t) {
   uintptr_t here = page_down((uintptr_t)__builtin_frame_address(0));
   if (here - t->stack_low <= MAIN_STACK_MAX) return 0;
   uintptr_t low = here - MAIN_STACK_MAX;
-  void *guard = mmap((void *)(low - MAIN_GUARD_SIZE), MAIN_GUARD_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-  if (guard == MAP_FAILED) return -1;
-  if (guard != (void *)(low - MAIN_GUARD_SIZE)) { /* a kernel before 4.17 takes the address for a hint */
-    munmap(guard, MAIN_GUARD_SIZE);
-    return -1;
-  }
+  if (!waot_os_map_guard((void *)(low - MAIN_GUARD_SIZE), MAIN_GUARD_SIZE)) return -1;
   t->stack_low = low;
   return 0;
 }
@@ -68,26 +62,18 @@ static int guard_own_stack(struct waot_thread_record *t) {
 
 /* Finds the stack that the thread runs on, makes sure that an overflow faults, and sets the limits. */
 static int find_stack(struct waot_thread_record *t) {
-  pthread_attr_t attr;
-  void *low = NULL;
-  size_t size = 0, guard = 0;
-  if (pthread_getattr_np(pthread_self(), &attr) != 0) return -1;
-  int failed = pthread_attr_getstack(&attr, &low, &size) | pthread_attr_getguardsize(&attr, &guard);
-  pthread_attr_destroy(&attr);
-  if (failed) return -1;
-  t->stack_low = (uintptr_t)low;
-  t->stack_high = (uintptr_t)low + size;
+  struct waot_os_stack stack;
+  if (waot_os_stack(&stack) != 0) return -1;
+  t->stack_low = stack.low;
+  t->stack_high = stack.high;
   uintptr_t here = (uintptr_t)__builtin_frame_address(0);
   if (here < t->stack_low || here >= t->stack_high) return -1; /* on a stack of the program's own making: nothing is known of its end */
-  uintptr_t main_stack = (uintptr_t)__libc_stack_end;
-  if (main_stack >= t->stack_low && main_stack < t->stack_high) {
-    if (bound_main_stack(t) != 0) return -1;
-  } else if (guard == 0) {
-    if (guard_own_stack(t) != 0) return -1;
-  }
+  if (stack.is_main && bound_main_stack(t) != 0) return -1;
+  if (!stack.has_guard && guard_own_stack(t) != 0) return -1;
   uint64_t whole = t->stack_high - t->stack_low;
   t->head.host_stack_limit = t->stack_low + at_most(HOST_RESERVE, whole / HOST_RESERVE_PART);
   t->entry_limit = t->head.host_stack_limit + at_most(ENTRY_ROOM, whole / ENTRY_ROOM_PART);
+  t->entry_room = t->stack_high - t->entry_limit;
   return 0;
 }
 
@@ -101,8 +87,7 @@ bool waot_thread_overflowed(const struct waot_thread_record *t, uintptr_t addres
 /* Maps the record and a signal stack: [guard page][signal stack][record]. */
 static struct waot_thread_record *map_record(void) {
   uintptr_t page = page_size();
-  size_t frame = getauxval(AT_MINSIGSTKSZ); /* what this kernel needs for the registers of this CPU; 0 from an old kernel */
-  if (frame < (size_t)MINSIGSTKSZ) frame = (size_t)MINSIGSTKSZ;
+  size_t frame = waot_os_signal_frame();
   size_t stack = (SIGNAL_STACK_ROOM + frame + page - 1) & ~(page - 1);
   size_t size = page + stack + ((sizeof(struct waot_thread_record) + page - 1) & ~(page - 1));
   char *mapping = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -139,12 +124,13 @@ static void unmap_record(struct waot_thread_record *t) {
 /* Key destructor. A destructor of somebody else may run wasm after it: then the thread is attached, and this is called, once more. */
 static void detach(void *record) {
   struct waot_thread_record *t = record;
-  waot_thread_current = NULL;
+  waot_thread_set_current(NULL);
   pthread_mutex_lock(&waot_threads_lock);
   if (t->prev) t->prev->next = t->next;
   else waot_threads = t->next;
   if (t->next) t->next->prev = t->prev;
   pthread_mutex_unlock(&waot_threads_lock);
+  waot_os_thread_release(&t->os);
   unmap_record(t);
 }
 
@@ -167,9 +153,9 @@ struct waot_thread_record *waot_thread_attach(void) {
     unmap_record(t);
     return NULL;
   }
-  t->tid = (pid_t)syscall(SYS_gettid);
+  waot_os_thread_self(&t->os);
   unblock_signals();
-  waot_thread_current = &t->head;
+  waot_thread_set_current(&t->head);
   pthread_mutex_lock(&waot_threads_lock);
   t->next = waot_threads;
   if (t->next) t->next->prev = t;
@@ -189,7 +175,7 @@ int waot_thread_set_poll(int (*poll)(void *data), void *data) {
 
 int waot_threads_init(void) {
   static bool made; /* under the lock of waot_init */
-  if (!made && pthread_key_create(&exit_key, detach) != 0) return -1;
+  if (!made && (pthread_key_create(&exit_key, detach) != 0 || waot_os_threads_init() != 0)) return -1;
   made = true;
   return 0;
 }
@@ -206,6 +192,6 @@ void waot_threads_fork_child(void) {
   waot_threads = mine;
   if (!mine) return;
   mine->next = mine->prev = NULL;
-  mine->tid = (pid_t)syscall(SYS_gettid);
+  waot_os_thread_self(&mine->os);
   mine->head.tick_pending = 0;
 }

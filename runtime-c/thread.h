@@ -14,15 +14,17 @@
 
 #include "abi.h"
 #include "include/wasm_aot.h"
+#include "os.h"
 
 /* Frames that are remembered of a call that ended early. */
 #define WAOT_TRACE_MAX 64
 
 struct waot_thread_record {
   struct waot_thread head; /* first: what the assembly and the tick signal know */
-  pid_t tid;
+  struct waot_os_thread os;
   uintptr_t stack_low, stack_high; /* the stack that wasm may use: [low, high); it grows down */
   uintptr_t entry_limit;           /* lowest stack pointer at which wasm may be entered */
+  uintptr_t entry_room;            /* stack_high - entry_limit */
   void *own_guard;                 /* page of a caller-made stack that was made inaccessible, or NULL */
   void *mapping;                   /* guard page, signal stack, this record */
   size_t mapping_size;
@@ -38,8 +40,28 @@ struct waot_thread_record {
   struct waot_thread_record *next, *prev;
 };
 
-/* The calling thread's record, as its head; NULL before the first entry. enter_x64.S reads it. */
+/* The calling thread's record, as its head; NULL before the first entry. The trampolines read it as well: see assembly.h. */
+#if defined(__APPLE__)
+/* Thread-local variables of dyld are allocated on first use, in a handler perhaps. So it is the value of a pthread key, whose place is at a fixed distance from the thread
+ * pointer: waot_thread_slot bytes, which waot_os_threads_init has found. */
+extern uintptr_t waot_thread_slot __attribute__((visibility("hidden")));
+static inline struct waot_thread *waot_thread_read(void) {
+#if defined(__x86_64__)
+  struct waot_thread *thread;
+  __asm__ volatile("movq %%gs:(%1), %0" : "=r"(thread) : "r"(waot_thread_slot) : "memory");
+  return thread;
+#else
+  uintptr_t base;
+  __asm__ volatile("mrs %0, tpidrro_el0" : "=r"(base));
+  return *(struct waot_thread **)((base & ~(uintptr_t)7) + waot_thread_slot);
+#endif
+}
+#define waot_thread_current waot_thread_read()
+void waot_thread_set_current(struct waot_thread *thread);
+#else
 extern __thread struct waot_thread *waot_thread_current __attribute__((tls_model("initial-exec")));
+static inline void waot_thread_set_current(struct waot_thread *thread) { waot_thread_current = thread; }
+#endif
 
 /* Held while records are linked or unlinked, and by the checker while it scans and sends: a thread whose record is linked is alive. */
 extern pthread_mutex_t waot_threads_lock;
@@ -55,12 +77,14 @@ int waot_threads_init(void);
 /* In the child after fork: forgets the parent's other threads. */
 void waot_threads_fork_child(void);
 
-/* enter_x64.S: runs func through its entry adapter in a new activation. Returns how it ended; limits->fuel is up to date. */
+/* enter_x64.S: runs func through its entry adapter in a new activation. Returns how the call ended, by waot_call_finish; limits->fuel is up to date. */
 int waot_enter(struct waot_thread *thread, struct waot_limits *limits, const waot_func *func, waot_value *args);
+/* call.c: for an activation that ended with a status other than ok, or with its fuel exhausted: the status with which the call ends. */
+int waot_call_finish(struct waot_limits *limits, int status);
 /* enter_x64.S: where the handlers send a thread that leaves wasm early: sp = activation, status in eax, fuel in rbp. Not callable. */
 extern const char waot_landing[];
 
-/* checker_linux.c. The flag is 0 while the checker runs, 1 while it sleeps, 2 when there is no checker thread. */
+/* checker.c. The flag is 0 while the checker runs, 1 while it sleeps, 2 when there is no checker thread. */
 extern uint32_t waot_checker_asleep;
 /* Starts the checker thread with this period. Returns 0 or an errno. */
 int waot_checker_start(uint32_t tick_us);

@@ -11,6 +11,7 @@
 #include "backtrace.h"
 #include "code_map.h"
 #include "machine.h"
+#include "owed.h"
 #include "signals.h"
 #include "thread.h"
 
@@ -26,8 +27,9 @@ static pid_t own_pid;
 static const int fault_signals[] = { SIGSEGV, SIGBUS, MACHINE_TRAP_SIGNAL };
 #define FAULT_SIGNALS (sizeof fault_signals / sizeof fault_signals[0])
 
-/* Sends the interrupted compiled code to the landing of the newest activation, after its frames have been noted. The fuel register stays as it is. */
+/* Sends the interrupted compiled code to the landing of the newest activation, after its frames have been noted, and with all that it has consumed in the fuel register. */
 static void redirect(ucontext_t *context, struct waot_thread *thread, int status, struct waot_code_place from) {
+  machine_charge(context, waot_owed((const void *)machine_pc(context)));
   waot_trace_end(thread, from);
   machine_redirect(context, waot_landing, thread->top, status);
 }
@@ -41,7 +43,7 @@ static void on_tick(int signal, siginfo_t *info, void *context_ptr) {
   int saved_errno = errno;
   struct waot_thread *thread = waot_thread_current;
   /* Only our checker's ticks for this very thread: not a signal that another process sent, nor one for a thread that has ended. */
-  if (info->si_code != SI_QUEUE || info->si_pid != own_pid || !thread || info->si_value.sival_ptr != thread) {
+  if (!waot_os_is_tick(info, thread, own_pid)) {
     waot_signal_pass_on(signal, info, context_ptr, true);
     return;
   }

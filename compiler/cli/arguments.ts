@@ -15,7 +15,8 @@ export interface OptionRow {
 
 const BUILD_FLAGS: readonly OptionRow[] = [
   { name: 'O', value: 'LEVEL', help: 'Optimisation level, 0 to 3; default 2. 1 takes half the time to compile. E.g. -O3' },
-  { name: 'g', help: 'Debug information for gdb and perf (lines are wasm offsets). E.g. build -g prog.wasm' },
+  { name: 'g', help: 'Stacks with wasm offsets and source lines; DWARF (lines are wasm offsets). E.g. build -g prog.wasm' },
+  { name: 'path-map', value: 'OLD=NEW', many: true, help: 'With -g: replace the beginning of source paths. E.g. --path-map /home/me/prog/=' },
   { name: 'cost-table', value: 'FILE', help: 'Prices of operators as JSON: operator name -> cost. E.g. --cost-table prices.json' },
   { name: 'nan', value: 'MODE', help: 'native (default), or canonical: NaN bits that depend on no machine. E.g. --nan canonical' },
   { name: 'enable', value: 'FEATURE', many: true, help: 'Accept a feature of wasm that is off. E.g. --enable simd' },

@@ -6,6 +6,7 @@ import { DEFAULT_TRIPLE, findTarget, TARGETS } from '../llvm/target.js';
 import { type BuildOptions, type BuildResult, type BuildStats, CPU_LEVELS, type EmitKind, type OptLevel } from '../options.js';
 import { type ParsedArguments, usageError } from './arguments.js';
 import { describeProfile } from './profile.js';
+import { sourceMapReader } from './source-map.js';
 import { complain, formatBytes, formatCount, formatTime, openProgress } from './output.js';
 
 type Options = ParsedArguments['options'];
@@ -61,6 +62,15 @@ export function parseSize(text: string, name: string): number {
   return bytes;
 }
 
+/** The replacements of `--path-map`. */
+function readPathMap(options: Options): [string, string][] | undefined {
+  return (options['path-map'] as string[] | undefined)?.map((text) => {
+    const at = text.indexOf('=');
+    if (at <= 0) throw usageError(`--path-map cannot be ${JSON.stringify(text)}`, 'it is OLD=NEW: paths that begin with OLD begin with NEW instead');
+    return [text.slice(0, at), text.slice(at + 1)];
+  });
+}
+
 /**
  * The build options that flags of `build` and `run` ask for.
  * @param mode name of the option that says how code is metered: `fuel` of `build`, `fuel-mode` of `run`.
@@ -71,6 +81,7 @@ export async function readBuildFlags(options: Options, mode: 'fuel' | 'fuel-mode
   const flags: BuildOptions = {
     optLevel: level === undefined ? undefined : (Number(level) as OptLevel),
     debug: options.g === true || undefined,
+    pathMap: readPathMap(options),
     nan: oneOf(options, 'nan', ['native', 'canonical']),
     target: oneOf(options, 'target', TARGETS.map((row) => row.triple)),
     cpu: oneOf(options, 'cpu', CPU_LEVELS),
@@ -124,7 +135,7 @@ export async function runBuild({ options, operands }: ParsedArguments): Promise<
   const { build } = await import('../index.js');
   let result: BuildResult;
   try {
-    result = await build(bytes, { ...flags, emit, name: input, onProgress: bar.update });
+    result = await build(bytes, { ...flags, emit, name: input, readSourceMap: sourceMapReader(input), onProgress: bar.update });
   } finally {
     bar.clear();
   }

@@ -10,6 +10,7 @@ import { nearestName } from '../options.js';
 import { type ParsedArguments, usageError } from './arguments.js';
 import { explainIo, readBuildFlags, readInput } from './build.js';
 import { complain, formatCount, formatTime, openProgress } from './output.js';
+import { sourceMapReader } from './source-map.js';
 import { formatValue, parseValue } from './values.js';
 import { type Guest, openGuest, silenceWasiWarning } from './wasi.js';
 
@@ -46,7 +47,7 @@ function readLimit(options: Options): bigint | undefined {
 
 /** Builds the module, or takes it from the cache. */
 async function compile(path: string, options: Options): Promise<CachedArtifact> {
-  const flags = { ...(await readBuildFlags(options, 'fuel-mode')), name: path };
+  const flags = { ...(await readBuildFlags(options, 'fuel-mode')), name: path, readSourceMap: sourceMapReader(path) };
   const bar = openProgress(!options.quiet);
   const began = Date.now();
   try {
@@ -67,7 +68,7 @@ async function openModule(path: string, options: Options): Promise<{ module: Mod
   const kind = sniff(path);
   if (kind === 'other') throw new CompileError({ kind: 'malformed', message: `${JSON.stringify(path)} is neither wasm nor an artifact`, place: { file: path, offset: 0 } });
   if (kind === 'artifact') {
-    const flag = ['O', 'g', 'cost-table', 'nan', 'enable', 'disable', 'cpu', 'jobs', 'memory-budget', 'fuel-mode', 'no-cache'].find((name) => options[name] !== undefined);
+    const flag = ['O', 'g', 'path-map', 'cost-table', 'nan', 'enable', 'disable', 'cpu', 'jobs', 'memory-budget', 'fuel-mode', 'no-cache'].find((name) => options[name] !== undefined);
     if (flag) throw usageError(`${flag.length === 1 ? '-' : '--'}${flag} has no effect on an artifact`, 'it is for a .wasm, or for wasm-aot build');
     return { module: load(path), manifest: readArtifact(path).manifest };
   }

@@ -55,8 +55,8 @@ export function parseValue(text: string, type: ManifestValType): Value {
     case 'i32': return Number(parseInteger(text, 32) ?? refuse('a decimal or 0x number from -2147483648 to 4294967295'));
     case 'i64': return parseInteger(text, 64) ?? refuse('a decimal or 0x number from -2^63 to 2^64 - 1');
     case 'f32': case 'f64': return parseFloatText(text) ?? refuse('a number such as 1.5, 1e-3, 0x1.8p3, inf, -inf or nan');
-    case 'funcref': case 'externref': return text === 'null' ? null : refuse('null: other references cannot be given on a command line');
     case 'v128': return refuse('nothing: vectors cannot be given on a command line');
+    default: return text === 'null' ? null : refuse('null: other references cannot be given on a command line');
   }
 }
 
@@ -65,9 +65,8 @@ export function formatValue(value: Value, type: ManifestValType): string {
   switch (type) {
     case 'i32': case 'i64': return String(value);
     case 'f32': case 'f64': return formatFloat(value as number, type);
-    case 'funcref': return value === null ? 'null' : 'funcref';
-    case 'externref': return value === null ? 'null' : 'externref';
     case 'v128': return String(value);
+    default: return value === null ? 'null' : type;
   }
 }
 

@@ -1,9 +1,9 @@
-/** Calls: direct, of imports, through tables. */
+/** Calls: direct, of imports, through tables, through references. */
 import type { Value } from '../llvm/builder.js';
 import { OFFSETS, SIZES } from '../../runtime-c/abi.js';
 import type { FuncType, Operator } from '../wasm/module.js';
 import type { FunctionState } from './state.js';
-import { tableOffset } from './table.js';
+import { nonNull, tableOffset } from './table.js';
 
 function pushResults(s: FunctionState, type: FuncType, value: Value): void {
   s.b.results(type, value).forEach((result, i) => s.push(type.results[i], result));
@@ -29,12 +29,22 @@ function importedFunction(s: FunctionState, index: number): Value {
   return s.b.callHelper('funcref_pointer', 'ptr', ['ptr', 'i64'], [s.vmctx, s.b.i64(BigInt(index * 8))]);
 }
 
-function callTable(s: FunctionState, typeIndex: number, table: number): void {
-  const type = s.module.types[typeIndex];
-  const index = s.pop();
+/** The function that is called: by an index in a table, or as a reference. The operand that says which has been popped; looking it up can trap. */
+function popCallee(s: FunctionState, { op, a, b }: Operator): () => Value {
+  if (op.immediates === 'call_indirect') {
+    const index = s.pop();
+    return () => lookUp(s, a, b, index);
+  }
+  const ref = s.popOperand();
+  return () => s.b.callHelper('func_pointer', 'ptr', ['i64'], [nonNull(s, ref, 'null_function_reference')]);
+}
+
+function callReference(s: FunctionState, operator: Operator): void {
+  const type = s.module.types[operator.a];
+  const callee = popCallee(s, operator);
   const args = s.popMany(type.params.length);
   s.fuel.flush();
-  const func = lookUp(s, typeIndex, table, index);
+  const func = callee();
   const code = s.b.callHelper('func_code', 'ptr', ['ptr'], [func]);
   pushResults(s, type, s.b.callIndirect(type, code, [s.b.callHelper('func_vmctx', 'ptr', ['ptr'], [func]), ...args]));
 }
@@ -57,13 +67,14 @@ function returnCallReference(s: FunctionState, type: FuncType, func: Value, args
   s.b.retCall(type, s.b.callIndirect(type, code, [vmctx, ...args]));
 }
 
-function returnCall(s: FunctionState, { op, a, b }: Operator): void {
-  const indirect = op.name === 'return_call_indirect';
-  const type = s.module.types[indirect ? a : s.module.funcs[a]];
-  const index = indirect ? s.pop() : undefined;
+function returnCall(s: FunctionState, operator: Operator): void {
+  const { op, a } = operator;
+  const direct = op.name === 'return_call';
+  const type = s.module.types[direct ? s.module.funcs[a] : a];
+  const callee = direct ? undefined : popCallee(s, operator);
   const args = s.popMany(type.params.length);
   s.fuel.flush();
-  if (index) returnCallReference(s, type, lookUp(s, a, b, index), args);
+  if (callee) returnCallReference(s, type, callee(), args);
   else if (a < s.module.importedFuncs) returnCallReference(s, type, importedFunction(s, a), args);
   else {
     s.b.markTailCall();
@@ -73,8 +84,8 @@ function returnCall(s: FunctionState, { op, a, b }: Operator): void {
 }
 
 export function emitCall(s: FunctionState, operator: Operator): void {
-  const { op, a, b } = operator;
+  const { op, a } = operator;
   if (op.name === 'call') callFunction(s, a);
-  else if (op.name === 'call_indirect') callTable(s, a, b);
+  else if (op.name === 'call_indirect' || op.name === 'call_ref') callReference(s, operator);
   else returnCall(s, operator);
 }

@@ -1,7 +1,8 @@
 /** Control operators: blocks, branches, traps, returns. */
 import type { Block, Value } from '../llvm/builder.js';
 import { irType } from '../llvm/builder.js';
-import type { BlockType, Operator, ValType, WasmModule } from '../wasm/module.js';
+import type { BlockType, Operator, RefType, ValType, WasmModule } from '../wasm/module.js';
+import { withoutNull } from '../wasm/types.js';
 import type { Frame, FunctionState, Operand } from './state.js';
 import { emitTrap } from './trap.js';
 
@@ -124,10 +125,34 @@ function endFrame(s: FunctionState): void {
 }
 
 function branchIf(s: FunctionState, label: number): void {
-  const frame = frameAt(s, label);
   const condition = s.popCondition();
-  const types = labelTypes(frame);
+  const types = labelTypes(frameAt(s, label));
   const values = s.popMany(types.length);
+  branchOn(s, frameAt(s, label), condition, values);
+  types.forEach((type, i) => s.push(type, values[i]));
+}
+
+/** br_on_null: the values go with the branch, the reference does not; it stays, without null, when the branch is not taken. */
+function branchOnNull(s: FunctionState, label: number): void {
+  const { type, value } = s.popOperand();
+  const types = labelTypes(frameAt(s, label));
+  const values = s.popMany(types.length);
+  branchOn(s, frameAt(s, label), s.b.compare('ICmpEQ', value, s.b.zero('i64')), values);
+  types.forEach((t, i) => s.push(t, values[i]));
+  s.push(withoutNull(type as RefType), value);
+}
+
+/** br_on_non_null: the reference goes with the branch, after the other values; it is dropped when the branch is not taken. */
+function branchOnNonNull(s: FunctionState, label: number): void {
+  const { value } = s.popOperand();
+  const types = labelTypes(frameAt(s, label)).slice(0, -1);
+  const values = s.popMany(types.length);
+  branchOn(s, frameAt(s, label), s.b.compare('ICmpNE', value, s.b.zero('i64')), [...values, value]);
+  types.forEach((type, i) => s.push(type, values[i]));
+}
+
+/** Leaves for a frame's label, with values, when the condition holds; the code goes on where it does not. */
+function branchOn(s: FunctionState, frame: Frame, condition: Value, values: readonly Value[]): void {
   s.fuel.flush();
   const next = s.b.block(s.func, 'next');
   if (frame.kind === 'func') {
@@ -139,7 +164,6 @@ function branchIf(s: FunctionState, label: number): void {
     s.b.condBr(condition, edgeTo(s, frame, values), next);
   }
   s.b.moveTo(next);
-  types.forEach((type, i) => s.push(type, values[i]));
 }
 
 function branchTable(s: FunctionState, labels: readonly number[]): void {
@@ -204,6 +228,10 @@ export function emitControl(s: FunctionState, operator: Operator): void {
       return s.skipRest();
     case 'br_if':
       return branchIf(s, operator.a);
+    case 'br_on_null':
+      return branchOnNull(s, operator.a);
+    case 'br_on_non_null':
+      return branchOnNonNull(s, operator.a);
     case 'br_table':
       branchTable(s, operator.labels as readonly number[]);
       return s.skipRest();

@@ -1,11 +1,13 @@
 /** The descriptor: what the runtime must know of a module to instantiate it, as LLVM IR text (LLVM 22 syntax), with the adapters and the notes. */
 import {
-  ABI_VERSION, Arch, ConstKind, CpuFeature, DESCRIPTOR_STRUCTS, DESCRIPTOR_SYMBOL, ExternKind, FuelMode, MACHO_NOTES, NOTE_FUNCTIONS, NOTE_HEADER, NOTE_MANIFEST, NOTE_NAME, Os, SegmentMode, VALUE_SIZE, ValType,
+  ABI_VERSION, Arch, ConstKind, CpuFeature, DESCRIPTOR_STRUCTS, DESCRIPTOR_SYMBOL, ExternKind, FuelMode, MACHO_NOTES, NOTE_FUNCTIONS, NOTE_HEADER, NOTE_MANIFEST, NOTE_NAME, NULLABLE,
+  OWED_ROWS_SECTION, Os, RefType, SegmentMode, VALUE_SIZE, ValType,
   type AbiType,
 } from '../../runtime-c/abi.js';
 import { irType } from '../llvm/builder.js';
 import { VECTOR } from '../llvm/prelude.js';
-import type { ConstExpr, ConstStep, FuncType, Limits, WasmModule } from '../wasm/module.js';
+import type { ConstExpr, ConstStep, FuncType, Limits, ValType as WasmType, WasmModule } from '../wasm/module.js';
+import { refParts } from '../wasm/types.js';
 import { adapterNames, emitAdapters, TAIL_CONVENTION, wrapperName } from './adapters.js';
 import type { ModulePlan } from './plan.js';
 import { quoteSymbol } from './symbols.js';
@@ -16,6 +18,12 @@ type StructName = (typeof DESCRIPTOR_STRUCTS)[number]['name'];
 type Field = number | bigint | string;
 
 const IR: Record<AbiType, string> = { ptr: 'ptr', u8: 'i8', i32: 'i32', u32: 'i32', i64: 'i64', u64: 'i64' };
+
+/** What the linker calls the ends of the rows' section, as IR spells it (\\01: no prefix). ld.lld has them null where there is no such section, ld64.lld equal. */
+const OWED_ROWS: Record<keyof typeof Os, { readonly start: string; readonly end: string; readonly linkage: string }> = {
+  linux: { start: `@__start_${OWED_ROWS_SECTION}`, end: `@__stop_${OWED_ROWS_SECTION}`, linkage: 'extern_weak hidden' },
+  darwin: { start: `@"\\01section$start$__DATA_CONST$__${OWED_ROWS_SECTION}"`, end: `@"\\01section$end$__DATA_CONST$__${OWED_ROWS_SECTION}"`, linkage: 'external hidden' },
+};
 
 /** Gathers constants of the descriptor module. */
 class DataWriter {
@@ -85,19 +93,51 @@ function slotOf(plan: ModulePlan, index: number): number {
   return slot;
 }
 
-const limitsDesc = (limits: Limits, valtype = 0): Record<string, Field> => ({
-  min: limits.min, max: limits.max ?? ABSENT_64, flags: (limits.max === undefined ? 0 : 1) | (limits.shared ? 2 : 0) | (limits.is64 ? 4 : 0), valtype,
+const limitsDesc = (limits: Limits): Record<string, Field> => ({
+  min: limits.min, max: limits.max ?? ABSENT_64, flags: (limits.max === undefined ? 0 : 1) | (limits.shared ? 2 : 0) | (limits.is64 ? 4 : 0),
 });
+
+const NULLABLE_CODES = { func: ValType.funcref, extern: ValType.externref, nofunc: RefType.nullfuncref, noextern: RefType.nullexternref } as const;
+
+/** The code of a value type, and the type index where it is one of references to functions of a type. */
+function typeFields(type: WasmType): { valtype: number; heap: number } {
+  const parts = refParts(type);
+  if (!parts) return { valtype: ValType[type as keyof typeof ValType], heap: 0 };
+  const code = typeof parts.heap === 'number' ? RefType.ref_null_type : NULLABLE_CODES[parts.heap];
+  return { valtype: parts.nullable ? code : code & ~NULLABLE, heap: typeof parts.heap === 'number' ? parts.heap : 0 };
+}
+
+const bytesOf32 = (words: readonly number[]): Uint8Array => new Uint8Array(Uint32Array.from(words).buffer);
+
+/** For the first type of a recursion group, how many types of the group follow; for others 0. */
+function followers({ typeGroups }: WasmModule, index: number): number {
+  if (typeGroups[index] !== index) return 0;
+  let end = index + 1;
+  while (typeGroups[end] === index) end++;
+  return end - index - 1;
+}
+
+function tablesArray(d: DataWriter, plan: ModulePlan): string {
+  const { tables, tableInits, importedTables } = plan.module;
+  return d.array('limits_desc', tables.map(({ limits, element }, i) => {
+    const init = i < importedTables ? undefined : tableInits[i - importedTables];
+    return { ...limitsDesc(limits), ...typeFields(element), init: init ? d.one('const_expr', constExpr(d, plan, init)) : 'null' };
+  }));
+}
 
 function typesArray(d: DataWriter, plan: ModulePlan): string {
   const adapters = adapterNames(plan);
-  return d.array('type_desc', plan.module.types.map((type, i) => ({
-    param_count: type.params.length,
-    result_count: type.results.length,
-    valtypes: d.bytes(Uint8Array.from([...type.params, ...type.results].map((t) => ValType[t]))),
-    enter: adapters.enter.has(i) ? `@${quoteSymbol(adapters.enter.get(i) as string)}` : 'null',
-    host: adapters.host.has(i) ? `@${quoteSymbol(adapters.host.get(i) as string)}` : 'null',
-  })));
+  const symbol = (name: string | undefined) => (name === undefined ? 'null' : `@${quoteSymbol(name)}`);
+  return d.array('type_desc', plan.module.types.map((type, i) => {
+    const values = [...type.params, ...type.results];
+    const fields = values.map(typeFields);
+    return {
+      param_count: type.params.length, result_count: type.results.length, valtypes: d.bytes(Uint8Array.from(fields.map(({ valtype }) => valtype))),
+      enter: symbol(adapters.enter.get(i)), host: symbol(adapters.host.get(i)),
+      heaps: values.some((value) => typeof refParts(value)?.heap === 'number') ? d.bytes(bytesOf32(fields.map(({ heap }) => heap))) : 'null',
+      followers: followers(plan.module, i),
+    };
+  }));
 }
 
 function importsArray(d: DataWriter, module: WasmModule): string {
@@ -125,7 +165,7 @@ function funcrefsArray(d: DataWriter, plan: ModulePlan): string {
 function globalsArray(d: DataWriter, plan: ModulePlan): string {
   const { module } = plan;
   return d.array('global_desc', module.globals.map((type, i) => ({
-    valtype: ValType[type.type],
+    ...typeFields(type.type),
     is_mutable: type.mutable ? 1 : 0,
     init: i < module.importedGlobals ? 'null' : d.one('const_expr', constExpr(d, plan, module.definedGlobals[i - module.importedGlobals].init)),
   })));
@@ -141,12 +181,12 @@ function segmentArrays(d: DataWriter, plan: ModulePlan): { datas: string; elems:
     }))),
     elems: d.array('elem_desc', module.elems.map((segment) => ({
       mode: SegmentMode[segment.mode], table: segment.table, offset: offset(segment.offsetExpr),
-      items: d.array('const_expr', segment.items.map((item) => constExpr(d, plan, item))), length: segment.items.length, valtype: ValType[segment.type],
+      items: d.array('const_expr', segment.items.map((item) => constExpr(d, plan, item))), length: segment.items.length, valtype: typeFields(segment.type).valtype,
     }))),
   };
 }
 
-function moduleDesc(d: DataWriter, plan: ModulePlan): { type: string; value: string } {
+function moduleDesc(d: DataWriter, plan: ModulePlan, os: keyof typeof Os): { type: string; value: string } {
   const { module, layout, slots } = plan;
   return d.struct('module_desc', {
     abi_version: ABI_VERSION, fuel_mode: FuelMode[plan.options.fuel],
@@ -157,9 +197,10 @@ function moduleDesc(d: DataWriter, plan: ModulePlan): { type: string; value: str
     export_count: module.exports.length, data_count: module.datas.length, elem_count: module.elems.length,
     start: module.start === undefined ? ABSENT_32 : slotOf(plan, module.start),
     types: typesArray(d, plan), imports: importsArray(d, module), funcrefs: funcrefsArray(d, plan),
-    tables: d.array('limits_desc', module.tables.map((table) => limitsDesc(table.limits, ValType[table.element]))),
+    tables: tablesArray(d, plan),
     memories: d.array('limits_desc', module.memories.map((memory) => limitsDesc(memory.limits))),
     globals: globalsArray(d, plan), exports: exportsArray(d, plan), ...segmentArrays(d, plan),
+    owed_rows: OWED_ROWS[os].start, owed_rows_end: OWED_ROWS[os].end,
   });
 }
 
@@ -207,7 +248,8 @@ export function irSignature(type: FuncType): { result: string; params: string[] 
 export function emitDescriptor(plan: ModulePlan, identity: ArtifactIdentity): string {
   if (VALUE_SIZE !== 16) throw new Error('adapters assume 16-byte values');
   const d = new DataWriter();
-  const desc = moduleDesc(d, plan);
+  const desc = moduleDesc(d, plan, identity.os);
+  const ends = OWED_ROWS[identity.os];
   const noteBytes = notes(plan, identity);
   const declarations = [...plan.slots.keys()].filter((i) => i >= plan.module.importedFuncs).map((i) => {
     const { result, params } = irSignature(plan.module.types[plan.module.funcs[i]]);
@@ -215,6 +257,7 @@ export function emitDescriptor(plan: ModulePlan, identity: ArtifactIdentity): st
   });
   return [
     ...declarations,
+    ...[ends.start, ends.end].map((symbol) => `${symbol} = ${ends.linkage} global i8`),
     ...d.lines,
     `@${DESCRIPTOR_SYMBOL} = constant ${desc.type} ${desc.value}, align 8`,
     `@waot.notes = private constant [${noteBytes.length} x i8] ${bytesLiteral(noteBytes)}, section "${NOTES_SECTION[identity.os]}", align 4`,

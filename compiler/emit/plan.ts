@@ -75,7 +75,7 @@ function planSlots(module: WasmModule): Map<number, number> {
 
 /** Whether a body has a tail call. Bodies in which neither opcode occurs as a byte need not be read. */
 function usesTailCalls(module: WasmModule, features: FeatureSet): boolean {
-  const codes = ['return_call', 'return_call_indirect'].map((name) => opcodeByName(name)?.code as number);
+  const codes = ['return_call', 'return_call_indirect', 'return_call_ref'].map((name) => opcodeByName(name)?.code as number);
   return module.bodies.some((body) => {
     const bytes = module.bytes.subarray(body.codeStart, body.codeEnd);
     if (!codes.some((code) => bytes.includes(code))) return false;

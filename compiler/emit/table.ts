@@ -1,8 +1,9 @@
 /** Tables and references. */
 import type { Value } from '../llvm/builder.js';
-import type { Operator } from '../wasm/module.js';
+import type { Operator, RefType } from '../wasm/module.js';
 import { callBuiltin, chargeBulk, popUnsigned } from './memory.js';
-import type { FunctionState } from './state.js';
+import { isNullable, refType, withoutNull } from '../wasm/types.js';
+import type { FunctionState, Operand } from './state.js';
 
 /** Offset in the vmctx of a table's pointer, as an operand. */
 export function tableOffset(s: FunctionState, table: number): Value {
@@ -52,6 +53,11 @@ export function emitTable(s: FunctionState, operator: Operator): void {
   }
 }
 
+/** A reference that is not null, or a trap; nothing where its type says so. What the line of code owes must have been charged. */
+export function nonNull(s: FunctionState, { type, value }: Operand, trap: 'null_reference' | 'null_function_reference'): Value {
+  return isNullable(type) ? s.b.callHelper(`non_null.${trap}`, 'i64', ['i64'], [value]) : value;
+}
+
 export function emitReference(s: FunctionState, operator: Operator): void {
   switch (operator.op.name) {
     case 'ref.null':
@@ -61,7 +67,12 @@ export function emitReference(s: FunctionState, operator: Operator): void {
     case 'ref.func': {
       const slot = s.plan.slots.get(operator.a);
       if (slot === undefined) throw new Error(`function ${operator.a} is referenced but has no funcref slot`);
-      return s.push('funcref', s.b.callHelper('funcref', 'i64', ['ptr', 'i64'], [s.vmctx, s.b.i64(BigInt(slot * 8))]));
+      return s.push(refType(false, s.module.funcs[operator.a]), s.b.callHelper('funcref', 'i64', ['ptr', 'i64'], [s.vmctx, s.b.i64(BigInt(slot * 8))]));
+    }
+    case 'ref.as_non_null': {
+      const ref = s.popOperand();
+      s.fuel.flush();
+      return s.push(withoutNull(ref.type as RefType), nonNull(s, ref, 'null_reference'));
     }
     default: throw new Error(`no lowering for reference operator ${operator.op.name}`);
   }

@@ -41,7 +41,7 @@ export function emitGlobal(s: FunctionState, { op, a }: Operator): void {
   s.b.callHelper(`global_set.${ir}`, 'void', ['ptr', ir], [slot, s.pop()]);
 }
 
-export function emitParametric(s: FunctionState, { op }: Operator): void {
+export function emitParametric(s: FunctionState, { op, types }: Operator): void {
   if (op.name === 'drop') {
     s.popOperand();
     return;
@@ -49,5 +49,6 @@ export function emitParametric(s: FunctionState, { op }: Operator): void {
   const condition = s.popCondition();
   const otherwise = s.popOperand();
   const then = s.popOperand();
-  s.push(then.type, s.b.select(condition, s.materialise(then), s.materialise(otherwise)));
+  // Of references the type that is named: one of the two may be null where the other cannot.
+  s.push(types?.[0] ?? then.type, s.b.select(condition, s.materialise(then), s.materialise(otherwise)));
 }

@@ -29,11 +29,11 @@ export type Type = llvmTypes.Type;
 export type TypeName = 'i1' | 'i8' | 'i32' | 'i64' | 'f32' | 'f64' | 'v128' | 'ptr' | 'void';
 
 /** How each value type is held in IR: references are 64-bit integers, so that no pointer type is needed for them. */
-export const IR_TYPE: Readonly<Record<ValType, TypeName>> = { i32: 'i32', i64: 'i64', f32: 'f32', f64: 'f64', v128: 'v128', funcref: 'i64', externref: 'i64' };
+const IR_TYPE: Readonly<Partial<Record<ValType, TypeName>>> = { i32: 'i32', f32: 'f32', f64: 'f64', v128: 'v128' };
 
 /** The IR type of a value type. */
 export function irType(type: ValType): TypeName {
-  return IR_TYPE[type];
+  return IR_TYPE[type] ?? 'i64';
 }
 
 /** Text of a module from which the bindings, which cannot name a vector type, read one. */

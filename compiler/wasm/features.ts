@@ -23,6 +23,7 @@ export const FEATURES: readonly FeatureRow[] = [
   { name: 'multi-memory', version: 3, supported: true, title: 'multiple memories' },
   { name: 'extended-const', version: 3, supported: true, title: 'extended constant expressions' },
   { name: 'tail-call', version: 3, supported: true, title: 'tail calls' },
+  { name: 'function-references', version: 3, supported: true, title: 'typed function references' },
 ];
 
 /** The default: WebAssembly 2.0 and what is finished of 3.0. */
@@ -30,6 +31,22 @@ export const DEFAULT_FEATURES: FeatureSet = new Set(FEATURES.filter((row) => row
 
 /** The features of WebAssembly 2.0 and none of later versions, as switches over the default. */
 export const VERSION_2: FeatureOptions = { disable: FEATURES.filter((row) => row.version > 2).map((row) => row.name) };
+
+const VERSION_3: readonly Feature[] = FEATURES.filter((row) => row.version > 2).map((row) => row.name);
+const isVersion3 = new WeakMap<FeatureSet, boolean>();
+
+/**
+ * Whether the binary format is that of WebAssembly 3.0, which any of its features brings with it: limits and offsets of memory accesses are numbers of 64 bits
+ * there, and the alignment one of 6. The same bytes are malformed in 2.0 and well-formed, though not valid, in 3.0.
+ */
+export function hasWideNumbers(features: FeatureSet): boolean {
+  let answer = isVersion3.get(features);
+  if (answer === undefined) {
+    answer = VERSION_3.some((feature) => features.has(feature));
+    isVersion3.set(features, answer);
+  }
+  return answer;
+}
 
 /** Names of features to switch, over the default. */
 export interface FeatureOptions { readonly enable?: readonly string[]; readonly disable?: readonly string[] }
@@ -76,7 +93,6 @@ export function notSupported(title: string): string {
 export const Proposal = {
   threads: 'threads',
   exceptions: 'exception handling',
-  functionReferences: 'typed function references',
   gc: 'garbage collection',
   memory64: '64-bit memories and tables',
   wideArithmetic: 'wide arithmetic',
@@ -86,11 +102,9 @@ export const Proposal = {
 /** Opcode ranges of those proposals, both ends included. */
 const OPCODE_RANGES: readonly (readonly [first: number, last: number, title: string])[] = [
   [0x06, 0x0a, Proposal.exceptions],
-  [0x14, 0x15, Proposal.functionReferences],
   [0x18, 0x19, Proposal.exceptions],
   [0x1f, 0x1f, Proposal.exceptions],
   [0xd3, 0xd3, Proposal.gc],
-  [0xd4, 0xd6, Proposal.functionReferences],
   [0xe0, 0xe6, Proposal.stackSwitching],
   [0xfb, 0xfb, Proposal.gc],
   [0xfe, 0xfe, Proposal.threads],
@@ -102,11 +116,10 @@ export function proposalOfOpcode(byte: number, sub = 0): string | undefined {
   return OPCODE_RANGES.find(([first, last]) => byte >= first && byte <= last)?.[2];
 }
 
-/** The title of the unsupported proposal that a value type's first byte belongs to; undefined when nobody uses it. */
+/** The title of the unsupported proposal that the first byte of a value type or heap type belongs to; undefined when nobody uses it. */
 export function proposalOfValType(byte: number): string | undefined {
-  if (byte === 0x63 || byte === 0x64) return Proposal.functionReferences;
   if (byte === 0x69 || byte === 0x74) return Proposal.exceptions;
   if (byte === 0x68 || byte === 0x75) return Proposal.stackSwitching;
-  if ((byte >= 0x6a && byte <= 0x6e) || (byte >= 0x71 && byte <= 0x73) || byte === 0x77 || byte === 0x78) return Proposal.gc;
+  if ((byte >= 0x6a && byte <= 0x6e) || byte === 0x71 || byte === 0x77 || byte === 0x78) return Proposal.gc;
   return undefined;
 }

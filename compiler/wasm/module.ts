@@ -1,8 +1,12 @@
 /** A decoded module: the shapes that parsing fills, validation checks and lowering reads. Names are the spec's. */
 
+/**
+ * A reference type, as the text format has it: one of the short names where there is one, else `(ref null? HEAP)`, where HEAP is func, extern, nofunc,
+ * noextern, or the index of a type in the module. Two spellings can mean the same type (two indices of equal types): `TypeRelation` in types.ts compares.
+ */
+export type RefType = 'funcref' | 'externref' | 'nullfuncref' | 'nullexternref' | `(ref ${string})`;
 /** A value type. References are 8 bytes; `v128` is decoded only where SIMD is enabled. */
-export type ValType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128' | 'funcref' | 'externref';
-export type RefType = 'funcref' | 'externref';
+export type ValType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128' | RefType;
 
 export interface FuncType { readonly params: readonly ValType[]; readonly results: readonly ValType[] }
 /** Limits of a memory (pages of 65,536 bytes) or a table (elements). */
@@ -61,6 +65,8 @@ export interface WasmModule {
   /** The whole file; bodies, data segments and operators are read from it by offset. */
   readonly bytes: Uint8Array;
   readonly types: readonly FuncType[];
+  /** For each type the first type of its recursion group: those that may refer to each other, and are equal to others only all together. Mostly its own index. */
+  readonly typeGroups: readonly number[];
   readonly imports: readonly Import[];
   /** Type index of every function, imported ones first. */
   readonly funcs: readonly number[];
@@ -72,6 +78,8 @@ export interface WasmModule {
   readonly start?: number;
   /** The globals, functions and so on that the module defines itself, without the imported ones. */
   readonly definedGlobals: readonly Global[];
+  /** What the elements of the tables that the module defines are at first; undefined: null. */
+  readonly tableInits: readonly (ConstExpr | undefined)[];
   readonly bodies: readonly FuncBody[];
   readonly datas: readonly DataSegment[];
   readonly elems: readonly ElemSegment[];
@@ -86,8 +94,8 @@ export interface WasmModule {
   readonly names: { readonly module?: string; readonly funcs: ReadonlyMap<number, string> };
   /** Names of the other custom sections, in order. */
   readonly customSections: readonly { readonly name: string; readonly start: number; readonly end: number }[];
-  /** File offsets, for messages, of what the module itself defines: entries of the function, table and memory sections, and the start section. */
-  readonly offsets?: { readonly funcs: readonly number[]; readonly tables: readonly number[]; readonly memories: readonly number[]; readonly start?: number };
+  /** File offsets, for messages, of what the module itself defines: entries of the type, function, table and memory sections, and the start section. */
+  readonly offsets?: { readonly types: readonly number[]; readonly funcs: readonly number[]; readonly tables: readonly number[]; readonly memories: readonly number[]; readonly start?: number };
 }
 
 /** A block type: no or one result, or a type index. */
@@ -98,7 +106,7 @@ export interface Operator {
   readonly op: Opcode;
   /** File offset of the opcode's first byte. */
   readonly offset: number;
-  /** First index: label, local, global, function, type (call_indirect), table, memory of a memarg, segment (table.init, memory.init), or the value of i32.const (signed). */
+  /** First index: label, local, global, function, type (call_indirect, call_ref), table, memory of a memarg, segment (table.init, memory.init), or the value of i32.const (signed). */
   readonly a: number;
   /** Second index: table (call_indirect, table.init), source table or memory (copies), memory (memory.init), alignment exponent of a memarg. */
   readonly b: number;
@@ -115,7 +123,7 @@ export interface Operator {
 
 /** Shapes of immediates. */
 export type Immediates =
-  | 'none' | 'block' | 'label' | 'br_table' | 'func' | 'call_indirect' | 'local' | 'global' | 'table' | 'memarg' | 'memory' | 'memory_init' | 'data'
+  | 'none' | 'block' | 'label' | 'br_table' | 'func' | 'type' | 'call_indirect' | 'local' | 'global' | 'table' | 'memarg' | 'memory' | 'memory_init' | 'data'
   | 'memory_copy' | 'table_init' | 'elem' | 'table_copy' | 'i32' | 'i64' | 'f32' | 'f64' | 'ref_type' | 'select_types'
   | 'memarg_lane' | 'lane' | 'shuffle' | 'v128';
 
@@ -126,7 +134,7 @@ export type LowerKind =
 
 /** A feature that can be switched; `mvp` is always on. */
 export type Feature = 'mvp' | 'sign-extension' | 'saturating-float-to-int' | 'multi-value' | 'bulk-memory' | 'reference-types' | 'mutable-globals' | 'simd'
-  | 'relaxed-simd' | 'multi-memory' | 'extended-const' | 'tail-call';
+  | 'relaxed-simd' | 'multi-memory' | 'extended-const' | 'tail-call' | 'function-references';
 
 /** One row of the opcode table. */
 export interface Opcode {

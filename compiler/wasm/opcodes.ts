@@ -86,6 +86,8 @@ export const OPCODES: readonly Opcode[] = [
   row(0x11, 'call_indirect', 'call_indirect', null, 'call', { traps: true }),
   row(0x12, 'return_call', 'func', null, 'call', { feature: 'tail-call' }),
   row(0x13, 'return_call_indirect', 'call_indirect', null, 'call', { feature: 'tail-call', traps: true }),
+  row(0x14, 'call_ref', 'type', null, 'call', { feature: 'function-references', traps: true }),
+  row(0x15, 'return_call_ref', 'type', null, 'call', { feature: 'function-references', traps: true }),
   // Parametric
   row(0x1a, 'drop', 'none', null, 'parametric', { cost: 0 }),
   row(0x1b, 'select', 'none', null, 'parametric'),
@@ -265,7 +267,10 @@ export const OPCODES: readonly Opcode[] = [
   // References
   row(0xd0, 'ref.null', 'ref_type', null, 'reference', { feature: 'reference-types' }),
   row(0xd1, 'ref.is_null', 'none', null, 'reference', { feature: 'reference-types' }),
-  row(0xd2, 'ref.func', 'func', '-> funcref', 'reference', { feature: 'reference-types' }),
+  row(0xd2, 'ref.func', 'func', null, 'reference', { feature: 'reference-types' }),
+  row(0xd4, 'ref.as_non_null', 'none', null, 'reference', { feature: 'function-references', traps: true }),
+  row(0xd5, 'br_on_null', 'label', null, 'control', { feature: 'function-references' }),
+  row(0xd6, 'br_on_non_null', 'label', null, 'control', { feature: 'function-references' }),
   // Prefix 0xfc: saturating conversions, bulk memory, tables
   saturate(0, 'i32.trunc_sat_f32_s', 'f32', 'i32'),
   saturate(1, 'i32.trunc_sat_f32_u', 'f32', 'i32'),

@@ -72,9 +72,9 @@ export function parseModule(bytes: Uint8Array, options: ParseOptions): WasmModul
 
 function newDraft(): Draft {
   return {
-    types: [], imports: [], funcs: [], tables: [], memories: [], globals: [], exports: [], definedGlobals: [], bodies: [], datas: [], elems: [],
+    types: [], typeGroups: [], imports: [], funcs: [], tables: [], memories: [], globals: [], exports: [], definedGlobals: [], tableInits: [], bodies: [], datas: [], elems: [],
     importedFuncs: 0, importedTables: 0, importedMemories: 0, importedGlobals: 0,
-    offsets: { funcs: [], tables: [], memories: [] }, localsByDeclaration: new Map(), localsInAll: 0,
+    offsets: { types: [], funcs: [], tables: [], memories: [] }, localsByDeclaration: new Map(), localsInAll: 0,
   };
 }
 
@@ -92,6 +92,7 @@ function declaredRefs(draft: Draft): ReadonlySet<number> {
     for (const step of expr.kind === 'extended' ? expr.steps : [expr]) if (step.kind === 'func') refs.add(step.index);
   };
   for (const { init } of draft.definedGlobals) visit(init);
+  for (const init of draft.tableInits) if (init) visit(init);
   for (const { items } of draft.elems) items.forEach(visit);
   return refs;
 }

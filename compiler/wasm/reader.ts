@@ -4,13 +4,13 @@
  * Offsets are always those of the file, so that errors and debug information need no translation. `readOperator` runs twice over
  * every operator of a module (validation, lowering), hence the fast paths for one-byte numbers and the shared block types.
  */
-import { ValType as ValTypeCode } from '../../runtime-c/abi.js';
 import { CompileError, type DiagnosticKind, type Place } from '../diagnostics.js';
-import { DEFAULT_FEATURES, featureMessage, type FeatureSet, notSupported, proposalOfOpcode, proposalOfValType } from './features.js';
+import { DEFAULT_FEATURES, featureMessage, type FeatureSet, hasWideNumbers, notSupported, proposalOfOpcode, proposalOfValType } from './features.js';
 import { Limit } from './limits.js';
 import type { BlockType, Feature, Immediates, Opcode, Operator, RefType, ValType } from './module.js';
 import { opcodeByCode, PREFIX_MISC, prefixedCode } from './opcodes.js';
 import { PREFIX_SIMD } from './opcodes-simd.js';
+import { type HeapType, isReference, refType } from './types.js';
 
 /** What a reader adds to the offset in its errors. */
 export type Context = Pick<Place, 'file' | 'func'>;
@@ -94,6 +94,21 @@ export class Reader {
     if (last >= 0x80) this.#failLong();
     if (last > 0x0f) this.#failLarge();
     return value + last * 0x1000_0000;
+  }
+
+  /** An unsigned LEB128 number below 2^64. */
+  u64(): bigint {
+    if (this.pos < this.end && this.bytes[this.pos] < 0x80) return toBigInt(this.bytes[this.pos++]);
+    let value = 0n;
+    for (let shift = 0n; shift < 63n; shift += 7n) {
+      const byte = this.u8();
+      value |= BigInt(byte & 0x7f) << shift;
+      if (byte < 0x80) return value;
+    }
+    const last = this.u8();
+    if (last >= 0x80) this.#failLong();
+    if (last > 1) this.#failLarge();
+    return value | (BigInt(last) << 63n);
   }
 
   /** A signed LEB128 number of 32 bits. */
@@ -203,9 +218,19 @@ export class Reader {
   }
 }
 
-/** Value types by their code. */
-const VALUE_TYPES: (ValType | undefined)[] = new Array(256).fill(undefined);
-for (const [type, code] of Object.entries(ValTypeCode)) VALUE_TYPES[code] = type as ValType;
+/** Value types that one byte says, by that byte, and the feature that each needs. */
+const VALUE_TYPES: ({ readonly type: ValType; readonly feature: Feature } | undefined)[] = new Array(256).fill(undefined);
+(['i32', 'i64', 'f32', 'f64'] as const).forEach((type, i) => { VALUE_TYPES[0x7f - i] = { type, feature: 'mvp' }; });
+VALUE_TYPES[0x7b] = { type: 'v128', feature: 'simd' };
+VALUE_TYPES[0x70] = { type: 'funcref', feature: 'reference-types' };
+VALUE_TYPES[0x6f] = { type: 'externref', feature: 'reference-types' };
+VALUE_TYPES[0x73] = { type: 'nullfuncref', feature: 'function-references' };
+VALUE_TYPES[0x72] = { type: 'nullexternref', feature: 'function-references' };
+
+/** Heap types that one byte says; others are type indices. */
+const HEAP_TYPES: ReadonlyMap<number, HeapType> = new Map([[0x70, 'func'], [0x6f, 'extern'], [0x73, 'nofunc'], [0x72, 'noextern']]);
+const REF_NULL = 0x63;
+const REF = 0x64;
 
 /** A value type (5.3.4). Types of proposals that are not supported are refused by name. */
 export function readValType(reader: Reader, features: FeatureSet = DEFAULT_FEATURES): ValType {
@@ -220,16 +245,37 @@ export function readRefType(reader: Reader, features: FeatureSet = DEFAULT_FEATU
   // Without reference types, funcref is still the type of table elements.
   if (byte === 0x70) return 'funcref';
   const type = valTypeOf(reader, byte, offset, features, 'malformed reference type');
-  if (type !== 'externref') reader.fail(`malformed reference type: ${type}`, offset);
-  return 'externref';
+  if (!isReference(type)) reader.fail(`malformed reference type: ${type}`, offset);
+  return type;
+}
+
+/** A heap type (spec 3.0, 5.3.3). */
+function readHeapType(reader: Reader): HeapType {
+  const offset = reader.pos;
+  const byte = reader.u8();
+  const type = HEAP_TYPES.get(byte);
+  if (type !== undefined) return type;
+  const proposal = proposalOfValType(byte);
+  if (proposal !== undefined) reader.fail(notSupported(proposal), offset, 'unsupported');
+  reader.pos = offset;
+  const index = reader.s33();
+  return index >= 0 ? index : reader.fail(`malformed heap type: ${hex(byte)}`, offset);
+}
+
+/** The type that a ref.null names: by its heap type or, in 2.0, which has no others, by the code of the reference type. */
+function readNullType(reader: Reader, features: FeatureSet): RefType {
+  return features.has('function-references') ? refType(true, readHeapType(reader)) : readRefType(reader, features);
 }
 
 function valTypeOf(reader: Reader, byte: number, offset: number, features: FeatureSet, message: string): ValType {
   const type = VALUE_TYPES[byte];
   if (type !== undefined) {
-    if (byte === ValTypeCode.v128) reader.need('simd', features, offset);
-    else if (byte < ValTypeCode.v128) reader.need('reference-types', features, offset);
-    return type;
+    reader.need(type.feature, features, offset);
+    return type.type;
+  }
+  if (byte === REF_NULL || byte === REF) {
+    reader.need('function-references', features, offset);
+    return refType(byte === REF_NULL, readHeapType(reader));
   }
   if (byte >= 0x80) reader.fail('integer representation too long', offset);
   const proposal = proposalOfValType(byte);
@@ -240,16 +286,18 @@ function valTypeOf(reader: Reader, byte: number, offset: number, features: Featu
 const hex = (n: number): string => `0x${n.toString(16).padStart(2, '0')}`;
 
 const EMPTY_BLOCK: BlockType = { kind: 'empty' };
-const VALUE_BLOCKS = Object.fromEntries(
-  VALUE_TYPES.filter((type) => type !== undefined).map((type) => [type, { kind: 'value', type }]),
-) as Record<ValType, BlockType>;
+/** Block types of one value, by that type, for the types that one byte says. */
+const VALUE_BLOCKS: ReadonlyMap<ValType, BlockType> = new Map(VALUE_TYPES.flatMap((row) => (row ? [[row.type, { kind: 'value', type: row.type }]] : [])));
 
 function readBlockType(reader: Reader, features: FeatureSet): BlockType {
   const offset = reader.pos;
   const byte = reader.u8();
   if (byte === 0x40) return EMPTY_BLOCK;
   // One byte with bit 6 set is a negative number: a value type, or nothing.
-  if (byte > 0x40 && byte < 0x80) return VALUE_BLOCKS[valTypeOf(reader, byte, offset, features, 'malformed block type')];
+  if (byte > 0x40 && byte < 0x80) {
+    const type = valTypeOf(reader, byte, offset, features, 'malformed block type');
+    return VALUE_BLOCKS.get(type) ?? { kind: 'value', type };
+  }
   reader.pos = offset;
   const index = reader.s33();
   if (index < 0) reader.fail(`malformed block type: ${index}`, offset);
@@ -281,8 +329,6 @@ function make(op: Opcode, offset: number, a: number, b: number, bits: bigint, bl
   return { op, offset, a, b, bits, lane, block, labels, types };
 }
 
-const REF_TYPE_LISTS: Record<RefType, readonly ValType[]> = { funcref: ['funcref'], externref: ['externref'] };
-
 type ReadImmediates = (reader: Reader, op: Opcode, offset: number, features: FeatureSet) => Operator;
 
 const readIndex: ReadImmediates = (reader, op, offset) => make(op, offset, reader.u32(), 0, 0n);
@@ -292,14 +338,15 @@ function readMemarg(reader: Reader, op: Opcode, offset: number, features: Featur
   const at = reader.pos;
   let align = reader.u32();
   let memory = 0;
-  if (align >= 32) {
+  const wide = hasWideNumbers(features);
+  if (align >= (wide ? 64 : 32)) {
     // Bit 6 says that the index of a memory follows.
-    const named = align >= 64 && align < 96;
+    const named = align >= 64 && align < (wide ? 128 : 96);
     if (!named || !features.has('multi-memory')) reader.fail(`malformed memop flags: ${hex(align)}${named ? ` (${featureMessage('multi-memory')})` : ''}`, at);
     align -= 64;
     memory = reader.u32();
   }
-  const bits = toBigInt(reader.u32());
+  const bits = wide ? reader.u64() : toBigInt(reader.u32());
   return make(op, offset, memory, align, bits, undefined, undefined, undefined, hasLane ? reader.u8() : 0);
 }
 
@@ -310,6 +357,7 @@ const IMMEDIATES: Record<Immediates, ReadImmediates> = {
   block: (reader, op, offset, features) => make(op, offset, 0, 0, 0n, readBlockType(reader, features)),
   label: readIndex,
   func: readIndex,
+  type: readIndex,
   local: readIndex,
   global: readIndex,
   table: readIndex,
@@ -345,7 +393,7 @@ const IMMEDIATES: Record<Immediates, ReadImmediates> = {
   i64: (reader, op, offset) => make(op, offset, 0, 0, reader.s64()),
   f32: (reader, op, offset) => make(op, offset, 0, 0, reader.f32()),
   f64: (reader, op, offset) => make(op, offset, 0, 0, reader.f64()),
-  ref_type: (reader, op, offset, features) => make(op, offset, 0, 0, 0n, undefined, undefined, REF_TYPE_LISTS[readRefType(reader, features)]),
+  ref_type: (reader, op, offset, features) => make(op, offset, 0, 0, 0n, undefined, undefined, [readNullType(reader, features)]),
   select_types: (reader, op, offset, features) => {
     const count = reader.u32();
     const types: ValType[] = [];

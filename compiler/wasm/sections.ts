@@ -1,5 +1,5 @@
 /** The sections of a module (spec 2.0, 5.5.2 to 5.5.16), one function each, filling a draft of the decoded module. */
-import { featureMessage, type FeatureSet, notSupported, Proposal } from './features.js';
+import { featureMessage, type FeatureSet, hasWideNumbers, notSupported, Proposal } from './features.js';
 import { readConstExpr } from './const-expr.js';
 import { Limit } from './limits.js';
 import type {
@@ -10,6 +10,7 @@ import { Reader, readRefType, readValType } from './reader.js';
 /** The module while its sections are read: what `WasmModule` becomes, not yet frozen. */
 export interface Draft {
   readonly types: FuncType[];
+  readonly typeGroups: number[];
   readonly imports: Import[];
   readonly funcs: number[];
   readonly tables: TableType[];
@@ -18,6 +19,7 @@ export interface Draft {
   readonly exports: Export[];
   start?: number;
   readonly definedGlobals: Global[];
+  readonly tableInits: (ConstExpr | undefined)[];
   readonly bodies: FuncBody[];
   readonly datas: DataSegment[];
   readonly elems: ElemSegment[];
@@ -26,7 +28,7 @@ export interface Draft {
   importedTables: number;
   importedMemories: number;
   importedGlobals: number;
-  readonly offsets: { readonly funcs: number[]; readonly tables: number[]; readonly memories: number[]; start?: number };
+  readonly offsets: { readonly types: number[]; readonly funcs: number[]; readonly tables: number[]; readonly memories: number[]; start?: number };
   /** Locals by the bytes that declare them: equal declarations share one array. */
   readonly localsByDeclaration: Map<string, readonly ValType[]>;
   localsInAll: number;
@@ -50,8 +52,22 @@ function readVector(reader: Reader, what: string, most: number, item: (index: nu
 }
 
 export const readTypeSection: ReadSection = (reader, draft, features) => {
-  readVector(reader, 'types', Limit.types, () => draft.types.push(readFuncType(reader, features)));
+  readVector(reader, 'types', Limit.types, () => {
+    const first = draft.types.length;
+    const grouped = reader.pos < reader.end && reader.bytes[reader.pos] === RECURSION_GROUP && features.has('function-references');
+    const add = () => {
+      draft.typeGroups.push(first);
+      draft.offsets.types.push(reader.pos);
+      draft.types.push(readFuncType(reader, features));
+    };
+    if (!grouped) return add();
+    reader.u8();
+    readVector(reader, 'types', Limit.types, add, first);
+  });
 };
+
+/** Types that may refer to each other: a vector of types follows. */
+const RECURSION_GROUP = 0x4e;
 
 function readFuncType(reader: Reader, features: FeatureSet): FuncType {
   const offset = reader.pos;
@@ -93,7 +109,7 @@ function readImportDesc(reader: Reader, features: FeatureSet): ExternType {
   switch (kind) {
     case 'func': return { kind, type: reader.u32() };
     case 'table': return { kind, type: readTableType(reader, features) };
-    case 'memory': return { kind, type: readMemoryType(reader) };
+    case 'memory': return { kind, type: readMemoryType(reader, features) };
     case 'global': {
       const type = readGlobalType(reader, features);
       if (type.mutable) reader.need('mutable-globals', features, offset);
@@ -112,20 +128,22 @@ function readExternKind(reader: Reader, what: 'import' | 'export'): ExternKind {
 }
 
 function readTableType(reader: Reader, features: FeatureSet): TableType {
-  return { element: readRefType(reader, features), limits: readLimits(reader, 'table') };
+  return { element: readRefType(reader, features), limits: readLimits(reader, 'table', features) };
 }
 
-function readMemoryType(reader: Reader): MemoryType {
-  return { limits: readLimits(reader, 'memory') };
+function readMemoryType(reader: Reader, features: FeatureSet): MemoryType {
+  return { limits: readLimits(reader, 'memory', features) };
 }
 
-function readLimits(reader: Reader, what: 'table' | 'memory'): Limits {
+function readLimits(reader: Reader, what: 'table' | 'memory', features: FeatureSet): Limits {
   const offset = reader.pos;
   const flags = reader.u8();
-  if (flags === 0) return { min: reader.u32() };
+  // Those above 2^53 lose digits here, but are far above what is valid.
+  const size = () => (hasWideNumbers(features) ? Number(reader.u64()) : reader.u32());
+  if (flags === 0) return { min: size() };
   if (flags === 1) {
-    const min = reader.u32();
-    return { min, max: reader.u32() };
+    const min = size();
+    return { min, max: size() };
   }
   if (flags >= 0x80) reader.fail('integer representation too long', offset);
   if (what === 'memory' && flags === 3) reader.fail(notSupported(Proposal.threads), offset, 'unsupported');
@@ -151,16 +169,25 @@ export const readFunctionSection: ReadSection = (reader, draft) => {
 export const readTableSection: ReadSection = (reader, draft, features) => {
   readVector(reader, 'tables', Limit.tables, () => {
     const offset = reader.pos;
-    if (reader.pos < reader.end && reader.bytes[reader.pos] === 0x40) reader.fail(notSupported(Proposal.functionReferences), offset, 'unsupported');
+    const initialised = reader.pos < reader.end && reader.bytes[reader.pos] === TABLE_WITH_INIT;
+    if (initialised) {
+      reader.need('function-references', features, offset);
+      reader.u8();
+      if (reader.u8() !== 0) reader.fail('malformed table: a zero byte is expected', reader.pos - 1);
+    }
     draft.offsets.tables.push(offset);
     draft.tables.push(readTableType(reader, features));
+    draft.tableInits.push(initialised ? readConstExpr(reader, features) : undefined);
   }, draft.tables.length);
 };
 
-export const readMemorySection: ReadSection = (reader, draft) => {
+/** First byte of a table that an expression initialises; a zero byte follows. */
+const TABLE_WITH_INIT = 0x40;
+
+export const readMemorySection: ReadSection = (reader, draft, features) => {
   readVector(reader, 'memories', Limit.memories, () => {
     draft.offsets.memories.push(reader.pos);
-    draft.memories.push(readMemoryType(reader));
+    draft.memories.push(readMemoryType(reader, features));
   }, draft.memories.length);
 };
 
@@ -204,7 +231,8 @@ function readElemSegment(reader: Reader, features: FeatureSet): ElemSegment {
   const table = mode === 'active' && explicit ? reader.u32() : 0;
   const offsetExpr = mode === 'active' ? readConstExpr(reader, features) : undefined;
   const expressions = (flags & Elem.expressions) !== 0;
-  let type: RefType = 'funcref';
+  // Elements that are function indices are never null.
+  let type: RefType = !expressions && features.has('function-references') ? '(ref func)' : 'funcref';
   if ((flags & (Elem.notActive | Elem.indexOrDeclarative)) !== 0) {
     if (expressions) type = readRefType(reader, features);
     else if (reader.u8() !== 0) reader.fail('malformed element kind', reader.pos - 1);

@@ -4,12 +4,13 @@
  */
 import type { FeatureSet } from './features.js';
 import { Limit } from './limits.js';
-import type { BlockType, FuncBody, FuncType, RefType, ValType, WasmModule } from './module.js';
+import type { BlockType, Feature, FuncBody, FuncType, RefType, ValType, WasmModule } from './module.js';
 import { Reader, readOperator } from './reader.js';
+import { isDefaultable, isReference, refParts, type TypeRelation } from './types.js';
 import { CHECKS, MISC_RULES, RULES } from './validate-rules.js';
 
-/** A type on the operand stack; `unknown` stands, in unreachable code, for whatever is wanted. */
-export type Operand = ValType | 'unknown';
+/** A type on the operand stack; `unknown` stands, in unreachable code, for whatever is wanted, `unknown reference` for whatever reference. */
+export type Operand = ValType | 'unknown' | 'unknown reference';
 
 /** An open block. */
 interface Frame {
@@ -18,54 +19,82 @@ interface Frame {
   readonly results: readonly ValType[];
   /** Operands below this one belong to enclosing blocks. */
   readonly height: number;
+  /** How many locals without a default value had been set when the frame was opened: those set inside it are not set after it. */
+  readonly initialised: number;
   unreachable: boolean;
   /** File offset of the br_table that checked this frame as a target last: a frame named often in one table is checked once. */
   checkedBy: number;
 }
+
+/** What all functions of a module are validated with. */
+export interface FunctionContext { readonly features: FeatureSet; readonly relation: TypeRelation; readonly file?: string }
 
 /**
  * Validates the body of a function.
  * @param index Of the function, in the function index space; its type index, and those of the whole module, must be in range.
  * @throws {CompileError} `invalid` or `malformed` with the operator's offset and the function; `unsupported` over an implementation limit.
  */
-export function validateFunction(module: WasmModule, index: number, body: FuncBody, features: FeatureSet, file?: string): void {
-  const context = { file, func: { index, name: module.names.funcs.get(index) } };
-  new FunctionValidator(module, body, features, new Reader(module.bytes, body.codeStart, body.codeEnd, context)).run();
+export function validateFunction(module: WasmModule, index: number, body: FuncBody, context: FunctionContext): void {
+  const place = { file: context.file, func: { index, name: module.names.funcs.get(index) } };
+  new FunctionValidator(module, body, context, new Reader(module.bytes, body.codeStart, body.codeEnd, place)).run(body);
 }
 
 const NONE: readonly ValType[] = [];
-/** Parameters and results of a block whose block type is one value type, made once for each. */
-const VALUE_RESULTS = Object.fromEntries(
+/** Parameters and results of a block whose block type is one value type, made once for each of the common ones. */
+const VALUE_RESULTS: ReadonlyMap<ValType, FuncType> = new Map(
   (['i32', 'i64', 'f32', 'f64', 'v128', 'funcref', 'externref'] satisfies ValType[]).map((type): [ValType, FuncType] => [type, { params: NONE, results: [type] }]),
-) as Record<ValType, FuncType>;
+);
 const EMPTY: FuncType = { params: NONE, results: NONE };
+
+/** Of the locals that a function declares: those without a default value, by place; and the types that name a type of the module. */
+interface LocalsFacts { readonly withoutDefault: readonly number[]; readonly referring: readonly ValType[] }
+/** Functions with equal declarations share the array of their locals: it is looked through once. */
+const FACTS = new WeakMap<readonly ValType[], LocalsFacts>();
+
+function factsOf(locals: readonly ValType[]): LocalsFacts {
+  let facts = FACTS.get(locals);
+  if (facts === undefined) {
+    facts = { withoutDefault: locals.flatMap((type, i) => (isDefaultable(type) ? [] : [i])), referring: [...new Set(locals)].filter((type) => typeof refParts(type)?.heap === 'number') };
+    FACTS.set(locals, facts);
+  }
+  return facts;
+}
 
 /** The state of the algorithm: operands, open blocks, and look-ups in the module's index spaces that fail with the operator's offset. */
 export class FunctionValidator {
   readonly module: WasmModule;
   readonly features: FeatureSet;
+  readonly relation: TypeRelation;
   readonly #reader: Reader;
   readonly #params: readonly ValType[];
   readonly #locals: readonly ValType[];
   readonly #operands: Operand[] = [];
   readonly #frames: Frame[] = [];
+  /** Locals without a default value that have not been set, or undefined where the function declares none; and those set, in order. */
+  readonly #unset: Set<number> | undefined;
+  readonly #initialised: number[] = [];
   /** The innermost frame; kept beside the stack because every pop asks for it. */
   #top: Frame;
   #offset = 0;
 
-  constructor(module: WasmModule, body: FuncBody, features: FeatureSet, reader: Reader) {
+  constructor(module: WasmModule, body: FuncBody, context: FunctionContext, reader: Reader) {
     this.module = module;
-    this.features = features;
+    this.features = context.features;
+    this.relation = context.relation;
     this.#reader = reader;
     const type = module.types[body.type];
     this.#params = type.params;
     this.#locals = body.locals;
-    this.#top = { op: 'function', params: NONE, results: type.results, height: 0, unreachable: false, checkedBy: -1 };
+    const { withoutDefault } = factsOf(body.locals);
+    if (withoutDefault.length > 0) this.#unset = new Set(withoutDefault.map((i) => this.#params.length + i));
+    this.#top = { op: 'function', params: NONE, results: type.results, height: 0, initialised: 0, unreachable: false, checkedBy: -1 };
     this.#frames.push(this.#top);
   }
 
-  run(): void {
+  run(body: FuncBody): void {
     const reader = this.#reader;
+    this.#offset = body.offset;
+    for (const type of factsOf(body.locals).referring) this.needType(type);
     while (this.#frames.length > 0) {
       if (reader.pos >= reader.end) reader.fail('END opcode expected: the body ends inside a block', reader.end);
       const operator = readOperator(reader, this.features);
@@ -107,10 +136,16 @@ export class FunctionValidator {
     return this.#top.unreachable ? 'unknown' : this.fail('type mismatch: an operand is missing');
   }
 
+  /** Whether an operand is one of the type, where the two are not spelt the same. */
+  #stands(actual: Operand, expected: ValType): boolean {
+    if (actual === 'unknown') return true;
+    return actual === 'unknown reference' ? isReference(expected) : this.relation.matches(actual, expected);
+  }
+
   pop(expected: ValType): void {
     if (this.#operands.length > this.#top.height) {
       const actual = this.#operands.pop() as Operand;
-      if (actual !== expected && actual !== 'unknown') this.fail(`type mismatch: expected ${expected}, found ${actual}`);
+      if (actual !== expected && !this.#stands(actual, expected)) this.fail(`type mismatch: expected ${expected}, found ${actual}`);
     } else if (!this.#top.unreachable) {
       this.fail(`type mismatch: expected ${expected}, found nothing`);
     }
@@ -129,7 +164,7 @@ export class FunctionValidator {
         this.fail(`type mismatch: expected ${types[i]}, found nothing`);
       }
       const actual = this.#operands[at];
-      if (actual !== types[i] && actual !== 'unknown') this.fail(`type mismatch: expected ${types[i]}, found ${actual}`);
+      if (actual !== types[i] && !this.#stands(actual, types[i])) this.fail(`type mismatch: expected ${types[i]}, found ${actual}`);
     }
   }
 
@@ -137,7 +172,7 @@ export class FunctionValidator {
 
   open(op: Frame['op'], type: FuncType): void {
     this.#reader.limit('nested blocks', this.#frames.length, Limit.nesting, this.#offset);
-    this.#top = { op, params: type.params, results: type.results, height: this.#operands.length, unreachable: false, checkedBy: -1 };
+    this.#top = { op, params: type.params, results: type.results, height: this.#operands.length, initialised: this.#initialised.length, unreachable: false, checkedBy: -1 };
     this.#frames.push(this.#top);
     this.pushAll(type.params);
   }
@@ -147,6 +182,7 @@ export class FunctionValidator {
     this.popAll(frame.results);
     const extra = this.#operands.length - frame.height;
     if (extra > 0) this.fail(`type mismatch: ${extra} ${extra === 1 ? 'value' : 'values'} too many at the end of the ${frame.op}`);
+    while (this.#initialised.length > frame.initialised) this.#unset?.add(this.#initialised.pop() as number);
     this.#frames.pop();
     if (this.#frames.length > 0) this.#top = this.#frames[this.#frames.length - 1];
     return frame;
@@ -186,6 +222,16 @@ export class FunctionValidator {
     this.setUnreachable();
   }
 
+  // Locals without a default value (spec 3.0, 3.3 "Locals"): set before they are read, in the same block or in one around it
+
+  setInitialised(index: number): void {
+    if (this.#unset?.delete(index)) this.#initialised.push(index);
+  }
+
+  needInitialised(index: number): void {
+    if (this.#unset?.has(index)) this.fail(`uninitialized local ${index} of type ${this.local(index)}`);
+  }
+
   // Index spaces
 
   local(index: number): ValType {
@@ -195,11 +241,25 @@ export class FunctionValidator {
 
   blockType(block: BlockType): FuncType {
     if (block.kind === 'empty') return EMPTY;
-    return block.kind === 'value' ? VALUE_RESULTS[block.type] : this.type(block.index);
+    if (block.kind === 'func') return this.type(block.index);
+    const known = VALUE_RESULTS.get(block.type);
+    if (known !== undefined) return known;
+    this.needType(block.type);
+    return { params: NONE, results: [block.type] };
   }
 
   type(index: number): FuncType {
     return this.module.types[index] ?? this.fail(`unknown type ${index}`);
+  }
+
+  /** A type that the code names must be there, where it is one of references to functions of a type. */
+  needType(type: ValType): void {
+    const heap = refParts(type)?.heap;
+    if (typeof heap === 'number') this.type(heap);
+  }
+
+  needFeature(feature: Feature): void {
+    this.#reader.need(feature, this.features, this.#offset);
   }
 
   funcType(index: number): FuncType {

@@ -1,6 +1,7 @@
 /** Validation rules of the operators (spec 2.0, 3.3): what each asks of its immediates, and the types of those that have no fixed signature. */
-import type { BlockType, FuncType, Immediates, Opcode, Operator, ValType } from './module.js';
+import type { BlockType, FuncType, Immediates, Opcode, Operator, RefType, ValType } from './module.js';
 import { OPCODES } from './opcodes.js';
+import { isReference, refParts, refType, withoutNull } from './types.js';
 import type { FunctionValidator, Operand } from './validate-function.js';
 
 /** What an operator with a fixed signature asks of its immediates. */
@@ -8,8 +9,9 @@ export type Check = (v: FunctionValidator, operator: Operator) => void;
 
 /** By the shape of the immediates. */
 export const CHECKS: Record<Immediates, Check> = {
-  memarg: (v, { op, a, b }) => {
+  memarg: (v, { op, a, b, bits }) => {
     v.needMemory(a);
+    if (bits >= 2n ** 32n) v.fail(`offset out of range: ${bits} in a 32-bit memory`);
     if (2 ** b > (op.width as number)) v.fail(`alignment must not be larger than natural: 2^${b} bytes for ${op.name}`);
   },
   memory: (v, { a }) => v.needMemory(a),
@@ -26,18 +28,13 @@ export const CHECKS: Record<Immediates, Check> = {
   table_init: (v, { a, b }) => {
     const table = v.tableType(b);
     const segment = v.elemType(a);
-    if (segment !== table) v.fail(`type mismatch: table of ${table}, elements of ${segment}`);
+    if (!v.relation.matches(segment, table)) v.fail(`type mismatch: table of ${table}, elements of ${segment}`);
   },
   elem: (v, { a }) => void v.elemType(a),
   table_copy: (v, { a, b }) => {
     const to = v.tableType(a);
     const from = v.tableType(b);
-    if (to !== from) v.fail(`type mismatch: table of ${to}, elements of ${from}`);
-  },
-  // ref.func; calls have rules of their own.
-  func: (v, { a }) => {
-    v.funcType(a);
-    if (!v.module.refs.has(a)) v.fail(`undeclared function reference ${a}`);
+    if (!v.relation.matches(from, to)) v.fail(`type mismatch: table of ${to}, elements of ${from}`);
   },
   lane: (v, { op, lane }) => {
     const lanes = Number(/^[if]\d+x(\d+)/.exec(op.name)?.[1]);
@@ -57,7 +54,7 @@ export const CHECKS: Record<Immediates, Check> = {
   i64: () => {},
   f32: () => {},
   f64: () => {},
-  ...ruleOnly('block', 'label', 'br_table', 'call_indirect', 'local', 'global', 'ref_type', 'select_types'),
+  ...ruleOnly('block', 'label', 'br_table', 'func', 'type', 'call_indirect', 'local', 'global', 'ref_type', 'select_types'),
 };
 
 /** Immediates that no operator with a fixed signature has yet. */
@@ -68,7 +65,14 @@ function ruleOnly<K extends Immediates>(...kinds: K[]): Record<K, Check> {
   return Object.fromEntries(kinds.map((kind) => [kind, check])) as Record<K, Check>;
 }
 
-const isReference = (type: Operand): boolean => type === 'funcref' || type === 'externref';
+/** Pops a reference of any type. In unreachable code it can be one of no known type, of which it is known that it is a reference. */
+function popReference(v: FunctionValidator): RefType | 'unknown reference' {
+  const type = v.popAny();
+  if (type === 'unknown' || type === 'unknown reference') return 'unknown reference';
+  return isReference(type) ? type : v.fail(`type mismatch: expected a reference, found ${type}`);
+}
+
+const nonNull = (type: RefType | 'unknown reference'): Operand => (type === 'unknown reference' ? type : withoutNull(type));
 
 function openBlock(op: 'block' | 'loop' | 'if'): Check {
   return (v, { block }) => {
@@ -87,13 +91,20 @@ function call(v: FunctionValidator, type: FuncType): void {
 /** Checks the table and pops the index. Returns the callee's type. */
 function indirectType(v: FunctionValidator, { op, a, b }: Operator): FuncType {
   const element = v.tableType(b);
-  if (element !== 'funcref') v.fail(`type mismatch: ${op.name} through a table of ${element}`);
+  if (!v.relation.matches(element, 'funcref')) v.fail(`type mismatch: ${op.name} through a table of ${element}`);
   v.pop('i32');
   return v.type(a);
 }
 
+/** Pops the function that a call_ref calls. Returns its type. */
+function referencedType(v: FunctionValidator, { a }: Operator): FuncType {
+  const type = v.type(a);
+  v.pop(refType(true, a));
+  return type;
+}
+
 function returnCall(v: FunctionValidator, type: FuncType): void {
-  if (!sameTypes(type.results, v.functionResults)) v.fail(`type mismatch: the callee returns (${type.results.join(' ')}), the function (${v.functionResults.join(' ')})`);
+  if (!v.relation.allMatch(type.results, v.functionResults)) v.fail(`type mismatch: the callee returns (${type.results.join(' ')}), the function (${v.functionResults.join(' ')})`);
   v.popAll(type.params);
   v.setUnreachable();
 }
@@ -102,6 +113,7 @@ function select(v: FunctionValidator, { types }: Operator): void {
   v.pop('i32');
   if (types !== undefined) {
     if (types.length !== 1) v.fail(`invalid result arity: select with ${types.length} types`);
+    v.needType(types[0]);
     v.pop(types[0]);
     v.pop(types[0]);
     v.push(types[0]);
@@ -109,7 +121,9 @@ function select(v: FunctionValidator, { types }: Operator): void {
   }
   const second = v.popAny();
   const first = v.popAny();
-  for (const type of [first, second]) if (isReference(type)) v.fail(`type mismatch: select of ${type} must name its type`);
+  for (const type of [first, second]) {
+    if (type === 'unknown reference' || (type !== 'unknown' && isReference(type))) v.fail(`type mismatch: select of ${type} must name its type`);
+  }
   if (first !== second && first !== 'unknown' && second !== 'unknown') v.fail(`type mismatch: select of ${first} and ${second}`);
   v.push(first === 'unknown' ? second : first);
 }
@@ -117,12 +131,23 @@ function select(v: FunctionValidator, { types }: Operator): void {
 function end(v: FunctionValidator): void {
   const frame = v.close();
   // An `if` without `else` passes its parameters through when the condition is false.
-  if (frame.op === 'if' && !sameTypes(frame.params, frame.results)) v.fail('type mismatch: an if whose results differ from its parameters needs an else');
+  if (frame.op === 'if' && !v.relation.allMatch(frame.params, frame.results)) v.fail('type mismatch: an if whose results differ from its parameters needs an else');
   if (frame.op !== 'function') v.pushAll(frame.results);
 }
 
-function sameTypes(a: readonly ValType[], b: readonly ValType[]): boolean {
-  return a.length === b.length && a.every((type, i) => type === b[i]);
+/** Passes the values that a label wants, which stay on the stack when the branch is not taken. */
+function branchOnCondition(v: FunctionValidator, types: readonly ValType[]): void {
+  v.popAll(types);
+  v.pushAll(types);
+}
+
+function branchOnNonNull(v: FunctionValidator, label: number): void {
+  const types = v.labelTypes(label);
+  const last = types[types.length - 1];
+  const parts = last === undefined ? undefined : refParts(last);
+  if (parts === undefined) return v.fail(`type mismatch: br_on_non_null to a label that takes ${last ?? 'nothing'}`);
+  v.pop(refType(true, parts.heap));
+  branchOnCondition(v, types.slice(0, -1));
 }
 
 /** The rules of the operators whose types depend on immediates or context, by name (both encodings of `select` share one). */
@@ -143,10 +168,14 @@ const CONTEXT_RULES: Readonly<Record<string, Check>> = {
   },
   br_if: (v, { a }) => {
     v.pop('i32');
-    const types = v.labelTypes(a);
-    v.popAll(types);
-    v.pushAll(types);
+    branchOnCondition(v, v.labelTypes(a));
   },
+  br_on_null: (v, { a }) => {
+    const type = popReference(v);
+    branchOnCondition(v, v.labelTypes(a));
+    v.push(nonNull(type));
+  },
+  br_on_non_null: (v, { a }) => branchOnNonNull(v, a),
   br_table: (v, { labels }) => v.brTable(labels as readonly number[]),
   return: (v) => {
     v.popAll(v.functionResults);
@@ -156,13 +185,25 @@ const CONTEXT_RULES: Readonly<Record<string, Check>> = {
   call_indirect: (v, operator) => call(v, indirectType(v, operator)),
   return_call: (v, { a }) => returnCall(v, v.funcType(a)),
   return_call_indirect: (v, operator) => returnCall(v, indirectType(v, operator)),
+  call_ref: (v, operator) => call(v, referencedType(v, operator)),
+  return_call_ref: (v, operator) => {
+    v.needFeature('tail-call');
+    returnCall(v, referencedType(v, operator));
+  },
   drop: (v) => void v.popAny(),
   select,
-  'local.get': (v, { a }) => v.push(v.local(a)),
-  'local.set': (v, { a }) => v.pop(v.local(a)),
+  'local.get': (v, { a }) => {
+    v.needInitialised(a);
+    v.push(v.local(a));
+  },
+  'local.set': (v, { a }) => {
+    v.pop(v.local(a));
+    v.setInitialised(a);
+  },
   'local.tee': (v, { a }) => {
     const type = v.local(a);
     v.pop(type);
+    v.setInitialised(a);
     v.push(type);
   },
   'global.get': (v, { a }) => v.push((v.module.globals[a] ?? v.fail(`unknown global ${a}`)).type),
@@ -193,12 +234,21 @@ const CONTEXT_RULES: Readonly<Record<string, Check>> = {
     v.pop(type);
     v.pop('i32');
   },
-  'ref.null': (v, { types }) => v.pushAll(types as readonly ValType[]),
+  'ref.null': (v, { types }) => {
+    const [type] = types as readonly ValType[];
+    v.needType(type);
+    v.push(type);
+  },
   'ref.is_null': (v) => {
-    const type = v.popAny();
-    if (type !== 'unknown' && !isReference(type)) v.fail(`type mismatch: expected a reference, found ${type}`);
+    popReference(v);
     v.push('i32');
   },
+  'ref.func': (v, { a }) => {
+    v.funcType(a);
+    if (!v.module.refs.has(a)) v.fail(`undeclared function reference ${a}`);
+    v.push(v.features.has('function-references') ? refType(false, v.module.funcs[a]) : 'funcref');
+  },
+  'ref.as_non_null': (v) => v.push(nonNull(popReference(v))),
 };
 
 function ruleOf(op: Opcode): Check {

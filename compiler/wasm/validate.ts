@@ -2,7 +2,8 @@
 import { CompileError, type Diagnostic } from '../diagnostics.js';
 import { DEFAULT_FEATURES, featureMessage, type FeatureSet } from './features.js';
 import { Limit } from './limits.js';
-import type { ConstExpr, ConstStep, ElemSegment, ExternKind, FuncType, Limits, ValType, WasmModule } from './module.js';
+import type { ConstExpr, ConstStep, ElemSegment, ExternKind, FuncType, Limits, TableType, ValType, WasmModule } from './module.js';
+import { isDefaultable, refParts, refType, TypeRelation } from './types.js';
 import { validateFunction } from './validate-function.js';
 
 export interface ValidateOptions {
@@ -30,10 +31,13 @@ export function validateModule(module: WasmModule, options: ValidateOptions = {}
   const errors = new Errors(options.name);
   const checker = new ModuleValidator(module, options.features ?? DEFAULT_FEATURES, errors);
   try {
-    const typesInRange = checker.checkFunctionTypes();
-    checker.checkAll();
-    // Bodies look up the types of whatever they call: without those there is nothing to check them against.
-    if (typesInRange) checker.checkBodies(options);
+    // Whatever is compared below looks up types: without those there is nothing to check it against.
+    const typesInRange = checker.checkTypes();
+    const functionTypesInRange = checker.checkFunctionTypes();
+    if (typesInRange) {
+      checker.checkAll();
+      if (functionTypesInRange) checker.checkBodies(options);
+    }
   } catch (error) {
     if (error !== TOO_MANY) throw error;
   }
@@ -64,15 +68,43 @@ class ModuleValidator {
   readonly #module: WasmModule;
   readonly #features: FeatureSet;
   readonly #errors: Errors;
+  readonly #relation: TypeRelation;
 
   constructor(module: WasmModule, features: FeatureSet, errors: Errors) {
     this.#module = module;
     this.#features = features;
     this.#errors = errors;
+    this.#relation = new TypeRelation(module);
   }
 
   #add(message: string, offset: number | undefined, kind: Diagnostic['kind'] = 'invalid'): void {
     this.#errors.add({ kind, message, place: { file: this.#errors.file, offset } });
+  }
+
+  /** Whether every type that types, imports, tables, globals and segments name is there: in the type section, in the type's own recursion group or before it. */
+  checkTypes(): boolean {
+    const { types, typeGroups, imports, tables, definedGlobals, elems, importedTables, offsets } = this.#module;
+    let good = true;
+    const check = (type: ValType, end: number, offset: number | undefined) => {
+      const heap = refParts(type)?.heap;
+      if (typeof heap !== 'number' || heap < end) return;
+      good = false;
+      this.#add(`unknown type ${heap}`, offset);
+    };
+    let end = 0; // of the recursion group
+    types.forEach(({ params, results }, i) => {
+      if (i >= end) for (end = i + 1; end < types.length && typeGroups[end] === i; ) end++;
+      for (const type of params) check(type, end, offsets?.types[i]);
+      for (const type of results) check(type, end, offsets?.types[i]);
+    });
+    for (const { desc, offset } of imports) {
+      if (desc.kind === 'table') check(desc.type.element, types.length, offset);
+      else if (desc.kind === 'global') check(desc.type.type, types.length, offset);
+    }
+    for (const [i, table] of tables.slice(importedTables).entries()) check(table.element, types.length, offsets?.tables[i]);
+    for (const { type, offset } of definedGlobals) check(type.type, types.length, offset);
+    for (const { type, offset } of elems) check(type, types.length, offset);
+    return good;
   }
 
   /** Whether every function's type index is in range; those that are not are errors. */
@@ -98,12 +130,12 @@ class ModuleValidator {
   }
 
   #checkTablesAndMemories(): void {
-    const { imports, tables, memories, importedTables, importedMemories, offsets } = this.#module;
+    const { imports, tables, tableInits, memories, importedTables, importedMemories, offsets } = this.#module;
     for (const { desc, offset } of imports) {
-      if (desc.kind === 'table') this.#checkTable(desc.type.limits, offset);
+      if (desc.kind === 'table') this.#checkTableSize(desc.type.limits, offset);
       else if (desc.kind === 'memory') this.#checkMemory(desc.type.limits, offset);
     }
-    for (const [i, table] of tables.slice(importedTables).entries()) this.#checkTable(table.limits, offsets?.tables[i]);
+    for (const [i, table] of tables.slice(importedTables).entries()) this.#checkTable(table, tableInits[i], offsets?.tables[i] as number);
     for (const [i, memory] of memories.slice(importedMemories).entries()) this.#checkMemory(memory.limits, offsets?.memories[i]);
     if (tables.length > 1 && !this.#features.has('reference-types')) {
       this.#add(`multiple tables: ${featureMessage('reference-types')}`, offsets?.tables.at(-1), 'unsupported');
@@ -114,8 +146,17 @@ class ModuleValidator {
     }
   }
 
-  #checkTable(limits: Limits, offset: number | undefined): void {
+  #checkTable({ limits, element }: TableType, init: ConstExpr | undefined, offset: number): void {
+    this.#checkTableSize(limits, offset);
+    // Tables come before the globals that the module defines.
+    if (init) this.#checkConst(init, element, offset, this.#module.importedGlobals);
+    else if (!isDefaultable(element)) this.#add(`type mismatch: a table of ${element} needs an initialiser, for null is none`, offset);
+  }
+
+  #checkTableSize(limits: Limits, offset: number | undefined): void {
     this.#checkRange(limits, offset);
+    const most = Math.max(limits.min, limits.max ?? 0);
+    if (most >= 2 ** 32) this.#add(`table size must be at most 2^32-1 elements, not ${most}`, offset);
     if (limits.min > Limit.tableElements) {
       this.#add(`too many elements in a table: ${limits.min} (the implementation limit is ${Limit.tableElements})`, offset, 'unsupported');
     }
@@ -143,7 +184,7 @@ class ModuleValidator {
   #checkConst(expr: ConstExpr, expected: ValType, offset: number, defined = this.#module.globals.length): void {
     const visible = this.#features.has('extended-const') ? defined : this.#module.importedGlobals;
     const found = expr.kind === 'extended' ? this.#extendedType(expr.steps, offset, visible) : this.#constType(expr, offset, visible);
-    if (found !== undefined && found !== expected) this.#add(`type mismatch: expected ${expected}, found ${found} in a constant expression`, offset);
+    if (found !== undefined && !this.#relation.matches(found, expected)) this.#add(`type mismatch: expected ${expected}, found ${found} in a constant expression`, offset);
   }
 
   /** The type of a list of steps in postfix order; undefined after an error. */
@@ -155,7 +196,7 @@ class ModuleValidator {
       if (result === undefined) return undefined;
       for (const expected of [...params].reverse()) {
         const found = stack.pop();
-        if (found === expected) continue;
+        if (found !== undefined && this.#relation.matches(found, expected)) continue;
         this.#add(`type mismatch: expected ${expected}, found ${found ?? 'nothing'} in a constant expression`, offset);
         return undefined;
       }
@@ -170,10 +211,15 @@ class ModuleValidator {
     const { globals, funcs } = this.#module;
     switch (expr.kind) {
       case 'const':
-      case 'null':
         return expr.type;
+      case 'null': {
+        const heap = refParts(expr.type)?.heap;
+        if (typeof heap !== 'number' || heap < this.#module.types.length) return expr.type;
+        this.#add(`unknown type ${heap}`, offset);
+        return undefined;
+      }
       case 'func':
-        if (expr.index < funcs.length) return 'funcref';
+        if (expr.index < funcs.length) return this.#features.has('function-references') ? refType(false, funcs[expr.index]) : 'funcref';
         this.#add(`unknown function ${expr.index}`, offset);
         return undefined;
       case 'global':
@@ -220,7 +266,7 @@ class ModuleValidator {
   #checkActiveElem({ table, type, offset, offsetExpr }: ElemSegment): void {
     const found = this.#module.tables[table];
     if (found === undefined) this.#add(`unknown table ${table}`, offset);
-    else if (found.element !== type) this.#add(`type mismatch: table of ${found.element}, elements of ${type}`, offset);
+    else if (!this.#relation.matches(type, found.element)) this.#add(`type mismatch: table of ${found.element}, elements of ${type}`, offset);
     this.#checkConst(offsetExpr as ConstExpr, 'i32', offset);
   }
 
@@ -237,7 +283,7 @@ class ModuleValidator {
     bodies.forEach((body, i) => {
       if (i % PROGRESS_STEP === 0) onProgress?.(i, bodies.length);
       try {
-        validateFunction(this.#module, importedFuncs + i, body, this.#features, this.#errors.file);
+        validateFunction(this.#module, importedFuncs + i, body, { features: this.#features, relation: this.#relation, file: this.#errors.file });
       } catch (error) {
         if (!(error instanceof CompileError)) throw error;
         this.#errors.add(...error.errors);

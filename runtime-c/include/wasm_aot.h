@@ -33,7 +33,8 @@ typedef struct waot_table waot_table;
 typedef struct waot_global waot_global;
 typedef struct waot_type waot_type;         /* interned function type: equal types have equal addresses */
 
-/* A value, an argument slot, a result slot. References: a waot_func* (funcref) or the host's own 64-bit handle (externref); 0 is null. */
+/* A value, an argument slot, a result slot. References: a waot_func* (funcref) or the host's own 64-bit handle (externref); 0 is null. Of the types without null, and of those of
+ * functions of one type, a host gives nothing else: compiled code does not check again. */
 typedef union waot_value {
   int32_t i32;
   int64_t i64;
@@ -46,6 +47,7 @@ typedef union waot_value {
 struct waot_type {
   uint32_t param_count, result_count;
   const uint8_t *valtypes; /* WAOT_VALTYPE_* codes: parameters, then results */
+  const waot_type *const *refs; /* for each value of type WAOT_VALTYPE_REF_TYPE or REF_NULL_TYPE the type of the functions that it refers to; NULL when there is none */
 };
 
 /* What went wrong, for calls that can fail for a reason worth words. */
@@ -114,6 +116,7 @@ typedef struct waot_import_type {
   uint32_t index;            /* in the index space of the kind */
   const waot_type *type;     /* functions */
   uint32_t valtype, mutable_; /* tables: element type; globals: type and mutability */
+  const waot_type *ref;      /* of the functions that elements or value refer to: WAOT_VALTYPE_REF_TYPE, WAOT_VALTYPE_REF_NULL_TYPE; else NULL */
   uint64_t min, max;         /* tables, memories; max UINT64_MAX when absent */
 } waot_import_type;
 WAOT_API uint32_t waot_artifact_import_count(const waot_artifact *artifact);
@@ -177,6 +180,8 @@ typedef int (*waot_host_fn)(void *data, waot_value *args);
 /* type_artifact's type_index gives the type; the artifact supplies the adapter, so the type must be that of one of its function imports. NULL on failure. */
 WAOT_API waot_func *waot_func_new(waot_store *store, waot_artifact *type_artifact, uint32_t type_index, waot_host_fn fn, void *data);
 WAOT_API const waot_type *waot_func_type(const waot_func *func);
+/* What the value with this number refers to: type->refs, where it is there. Parameters come first, then results. */
+WAOT_API const waot_type *waot_type_ref(const waot_type *type, uint32_t value);
 
 /* A memory of the runtime's own, reserved with its guard region. NULL on failure. */
 WAOT_API waot_memory *waot_memory_new(waot_store *store, uint64_t min_pages, uint64_t max_pages, waot_error *error);
@@ -194,6 +199,10 @@ WAOT_API uint64_t waot_memory_max(const waot_memory *memory); /* pages; UINT64_M
 WAOT_API int64_t waot_memory_grow(waot_memory *memory, uint64_t delta_pages);
 
 WAOT_API waot_table *waot_table_new(waot_store *store, uint32_t valtype, uint64_t min, uint64_t max, uint64_t init); /* max UINT64_MAX: none */
+/* The same for any reference type; ref is the type of the functions referred to, for WAOT_VALTYPE_REF_TYPE and WAOT_VALTYPE_REF_NULL_TYPE, else NULL. init, and what is
+ * put in later, must be of that type: compiled code relies on it. */
+WAOT_API waot_table *waot_table_new_typed(waot_store *store, uint32_t valtype, const waot_type *ref, uint64_t min, uint64_t max, uint64_t init);
+WAOT_API const waot_type *waot_table_ref(const waot_table *table);
 WAOT_API uint32_t waot_table_valtype(const waot_table *table);
 WAOT_API uint64_t waot_table_length(const waot_table *table);
 WAOT_API uint64_t waot_table_max(const waot_table *table);
@@ -202,6 +211,9 @@ WAOT_API int waot_table_set(waot_table *table, uint64_t i, uint64_t ref);
 WAOT_API int64_t waot_table_grow(waot_table *table, uint64_t delta, uint64_t init); /* old length, or -1 */
 
 WAOT_API waot_global *waot_global_new(waot_store *store, uint32_t valtype, int mutable_, const waot_value *value);
+/* As waot_table_new_typed. */
+WAOT_API waot_global *waot_global_new_typed(waot_store *store, uint32_t valtype, const waot_type *ref, int mutable_, const waot_value *value);
+WAOT_API const waot_type *waot_global_ref(const waot_global *global);
 WAOT_API uint32_t waot_global_valtype(const waot_global *global);
 WAOT_API int waot_global_mutable(const waot_global *global);
 WAOT_API void waot_global_get(const waot_global *global, waot_value *out);

@@ -19,7 +19,7 @@ const LIBRARIES = ['-pthread', '-ldl', '-lm'];
 /** Programs of one C file each, linked with the harness and run on the hand-made guest. */
 export const GUEST_PROGRAMS = ['runtime_test', 'threads_test', 'interrupt_test', 'foreign_test', 'unwind_test'];
 /** Programs of one C file each that need no guest: they make their artifacts themselves, with the C compiler. */
-export const ARTIFACT_PROGRAMS = ['sha256_test', 'artifact_test', 'instance_test'];
+export const ARTIFACT_PROGRAMS = ['sha256_test', 'artifact_test', 'instance_test', 'type_test'];
 /** All, the one in C++ too. */
 export const PROGRAMS = [...GUEST_PROGRAMS, 'exception_test', ...ARTIFACT_PROGRAMS];
 
@@ -117,16 +117,17 @@ export async function buildGuest(directory: string, arch: Toolchain['arch']): Pr
 export async function buildPrograms(directory: string, toolchain: Toolchain, programs: readonly string[] = PROGRAMS): Promise<void> {
   const at = (name: string) => join(directory, name);
   const { cc, cxx, arch, testFlags = [], linkFlags = [] } = toolchain;
-  const isUnwind = (name: string) => name === 'unwind_test' || name === 'unwind_brk_test';
+  // What programs are linked with, beside the harness.
+  const parts = (name: string) => (/^unwind.*_test$/.test(name) ? ['unwind_magic', ...(name === 'unwind_brk_test' ? [] : ['unwind_check'])] : []);
   const runtime = await buildRuntime(directory, toolchain);
   await runAll([
-    ...['harness', ...programs.filter((name) => name !== 'exception_test')].map((name) => compileCommand(directory, toolchain, name)),
-    ...(programs.some(isUnwind) ? [[cc, '-c', join(sources, `unwind_magic_${arch}.S`), '-o', at('unwind_magic.t.o')]] : []),
+    ...['harness', ...programs.filter((name) => name !== 'exception_test'), ...(programs.flatMap(parts).includes('unwind_check') ? ['unwind_check'] : [])].map((name) => compileCommand(directory, toolchain, name)),
+    ...(programs.flatMap(parts).length > 0 ? [[cc, '-c', join(sources, `unwind_magic_${arch}.S`), '-o', at('unwind_magic.t.o')]] : []),
     ...(programs.includes('exception_test') ? [[cxx, '-std=c++17', ...TEST_FLAGS, ...testFlags, '-c', join(sources, 'exception_test.cc'), '-o', at('exception_test.t.o')]] : []),
   ]);
   await buildGuest(directory, arch);
   await runAll(programs.map((name) => [
-    name === 'exception_test' ? cxx : cc, at(`${name}.t.o`), ...(isUnwind(name) ? [at('unwind_magic.t.o')] : []),
+    name === 'exception_test' ? cxx : cc, at(`${name}.t.o`), ...parts(name).map((part) => at(`${part}.t.o`)),
     ...(ARTIFACT_PROGRAMS.includes(name) ? [] : [at('harness.t.o')]), ...runtime, ...linkFlags, '-o', at(name), ...LIBRARIES,
   ]));
 }

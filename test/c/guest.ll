@@ -213,6 +213,19 @@ define i64 @guest_fill(ptr %vmctx, i64 %a) #0 {
   %r = zext i32 %bad to i64
   ret i64 %r
 }
+; Charges 1; calls the builtin whose number is the low byte of %a, with the vmctx, twice 0 and three times the rest of %a; charges 1; returns its result.
+define i64 @guest_builtin(ptr %vmctx, i64 %a) #0 {
+  call void asm sideeffect "addq $0, %rbp", "i,~{flags}"(i64 1)
+  %slot = getelementptr i8, ptr %vmctx, i64 8
+  %builtins = load ptr, ptr %slot
+  %number = and i64 %a, 255
+  %at = getelementptr ptr, ptr %builtins, i64 %number
+  %builtin = load ptr, ptr %at
+  %rest = lshr i64 %a, 8
+  %r = call i64 %builtin(ptr %vmctx, i64 0, i64 0, i64 %rest, i64 %rest, i64 %rest)
+  call void asm sideeffect "addq $0, %rbp", "i,~{flags}"(i64 1)
+  ret i64 %r
+}
 ; Recurses for ever, filling nothing at every depth: the builtin's stack check must end it.
 define i64 @guest_deep_fill(ptr %vmctx, i64 %a) #0 {
   %r = call i64 @guest_fill(ptr %vmctx, i64 0)

@@ -9,15 +9,15 @@ void *guest_library;
 static int register_text(struct dl_phdr_info *info, size_t size, void *path) {
   (void)size;
   if (strcmp(info->dlpi_name, path) != 0) return 0;
-  const char *unwind = NULL;
+  struct waot_code_tables tables = { 0 };
   for (int i = 0; i < info->dlpi_phnum; i++) {
-    if (info->dlpi_phdr[i].p_type == PT_GNU_EH_FRAME) unwind = (const char *)info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+    if (info->dlpi_phdr[i].p_type == PT_GNU_EH_FRAME) tables.unwind = (const char *)info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
   }
   for (int i = 0; i < info->dlpi_phnum; i++) {
     const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
     if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X)) continue;
     const char *start = (const char *)info->dlpi_addr + segment->p_vaddr;
-    CHECK_EQUAL(waot_code_register_unwind(start, start + segment->p_memsz, unwind), 0);
+    CHECK_EQUAL(waot_code_register_tables(start, start + segment->p_memsz, &tables), 0);
   }
   return 1;
 }
@@ -30,6 +30,12 @@ void guest_open(const char *path) {
   }
   CHECK_EQUAL(dl_iterate_phdr(register_text, (void *)path), 1);
 }
+
+/* What the builtins read of a descriptor: one passive segment of each kind. */
+static const struct waot_data_desc data_segment = { .mode = WAOT_SEGMENT_PASSIVE, .bytes = "0123456789abcdef", .length = 16 };
+static const struct waot_const_expr nulls[4] = { { .kind = WAOT_CONST_REF_NULL }, { .kind = WAOT_CONST_REF_NULL }, { .kind = WAOT_CONST_REF_NULL }, { .kind = WAOT_CONST_REF_NULL } };
+static const struct waot_elem_desc element_segment = { .mode = WAOT_SEGMENT_PASSIVE, .items = (void *)(uintptr_t)nulls, .length = 4, .valtype = WAOT_VALTYPE_FUNCREF };
+static const struct waot_module_desc descriptor = { .datas = (void *)(uintptr_t)&data_segment, .data_count = 1, .elems = (void *)(uintptr_t)&element_segment, .elem_count = 1 };
 
 void guest_init(struct guest *g, waot_host_fn fn, void *data) {
   waot_error error;
@@ -44,6 +50,14 @@ void guest_init(struct guest *g, waot_host_fn fn, void *data) {
   g->memory = waot_memory_new(g->store, 1, 10, &error);
   CHECK(g->store && g->memory);
   g->memories[0] = g->memory;
+  g->tables[0] = (struct waot_table_object *)waot_table_new(g->store, WAOT_VALTYPE_FUNCREF, 10, 1000, 0);
+  CHECK(g->tables[0]);
+  g->data_lengths[0] = data_segment.length;
+  g->elem_lengths[0] = element_segment.length;
+  g->instance.desc = &descriptor;
+  g->instance.tables = g->tables;
+  g->instance.data_lengths = g->data_lengths;
+  g->instance.elem_lengths = g->elem_lengths;
   g->instance.store = g->store;
   g->instance.memories = g->memories;
   g->instance.vmctx = &g->vmctx.head;

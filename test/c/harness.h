@@ -57,6 +57,8 @@ struct guest {
   waot_store *store;
   waot_memory *memory;
   struct waot_memory *memories[1];
+  struct waot_table_object *tables[1]; /* ten elements */
+  uint64_t data_lengths[1], elem_lengths[1]; /* of a segment of 16 bytes, and of one of four nulls */
   struct waot_instance instance;
   struct guest_vmctx vmctx;
   struct waot_host host;

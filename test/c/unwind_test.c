@@ -1,151 +1,23 @@
 /*
- * unwind_test.c - an unwinder gets from every instruction of the trampolines and of compiled code to main, with all callee-saved registers right.
- *
- * Each way through the trampolines is single-stepped (trap flag, SIGTRAP); at every instruction libgcc's unwinder walks from the interrupted context up to a caller whose registers
- * are known, and so does libunwind where it is compiled in (WITH_LIBUNWIND); the runtime's own walk of the wasm frames must find what libgcc finds. A second check walks the frame-pointer
- * chain from a host function.
+ * unwind_test.c - an unwinder gets from every instruction of the trampolines and of compiled code to main, with all callee-saved registers right: each way through the trampolines is
+ * single-stepped (unwind_check.h). A second check walks the frame-pointer chain from a host function.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include "../../runtime-c/backtrace.h"
-#include "harness.h"
+#include "unwind_check.h"
+#include "../../runtime-c/machine.h"
 
 #include <execinfo.h>
-#include <ucontext.h>
 #include <unwind.h>
 
-#ifdef WITH_LIBUNWIND
-#define UNW_LOCAL_ONLY
-#include <libunwind.h>
-#endif
-
-#define MAGIC 0x5a5a0000
-
-extern int call_with_magic(int (*callee)(void *, const void *, void *), void *a, const void *b, void *c, long step);
-extern const char call_with_magic_end[];
-extern const char waot_enter_text[] __asm__("waot_enter"), waot_exit_text[] __asm__("waot_exit"), waot_grow_text[] __asm__("waot_builtin_enter_memory_grow");
-int main(int argc, char **argv);
-
-static struct {
-  unsigned long steps, in_guest, in_enter, in_exit, own_walks, libunwind;
-} seen;
-
-struct walk {
-  bool caller, main;
-  unsigned frames, entries; /* all; those of the entry trampoline */
-  bool below;                /* an activation, or the host, has been met below compiled code */
-  uintptr_t wasm[WAOT_TRACE_MAX]; /* the frames of compiled code above that: where they are, inside the instruction */
-  uint32_t wasm_count;
-};
-
-static const int saved[] = { 3, 6, 12, 13, 14, 15 }; /* DWARF numbers of rbx, rbp, r12 .. r15 */
-#define SAVED (sizeof saved / sizeof saved[0])
-
-static _Unwind_Reason_Code visit(struct _Unwind_Context *context, void *data) {
-  struct walk *walk = data;
-  const char *ip = (const char *)_Unwind_GetIP(context);
-  walk->frames++;
-  walk->entries += _Unwind_FindEnclosingFunction((void *)ip) == (void *)waot_enter_text; /* it never ends in a call */
-  if (ip > (const char *)call_with_magic && ip < call_with_magic_end && !walk->caller) {
-    walk->caller = true;
-    for (size_t i = 0; i < SAVED; i++) CHECK_EQUAL(_Unwind_GetGR(context, saved[i]), MAGIC + saved[i]);
-  }
-  int before = 0; /* set where ip is the interrupted instruction, not a return address */
-  ip = (const char *)_Unwind_GetIPInfo(context, &before);
-  const char *at = ip - !before;
-  if (!waot_code_contains(at)) walk->below |= walk->wasm_count > 0;
-  else if (!walk->below && walk->wasm_count < WAOT_TRACE_MAX) walk->wasm[walk->wasm_count++] = (uintptr_t)at;
-  /* In compiled code's frames rbp is the fuel: negative, or not far above 0. Never a frame pointer. */
-  if (waot_code_contains(ip - 1)) CHECK((int64_t)_Unwind_GetGR(context, 6) < INT64_C(1) << 32);
-  if (_Unwind_FindEnclosingFunction((void *)(ip - 1)) == (void *)main) walk->main = true;
-  return _URC_NO_REASON;
-}
-
-/* A wrong rule can find some older return address and go on from there to the right end. So: once compiled code has called something, the innermost frame in compiled code is that
- * call, at every instruction until it goes on; and the entry trampoline is called neither by compiled code nor, but for nested calls, by itself. */
-static void check_place(const ucontext_t *context, const char *pc, const struct walk *walk) {
-  static bool was_in_guest;
-  static uintptr_t call;
-  bool in_guest = waot_code_contains(pc), in_enter = _Unwind_FindEnclosingFunction((void *)(pc + 1)) == (void *)waot_enter_text;
-  if (in_guest || in_enter) call = 0;
-  else if (was_in_guest) call = *(const uintptr_t *)machine_sp(context) - 1;
-  was_in_guest = in_guest;
-  if (call) CHECK_EQUAL(walk->wasm_count > 0 ? walk->wasm[0] : 0, call);
-  if (in_enter) CHECK_EQUAL(walk->wasm_count, 0);
-  CHECK(walk->entries <= 1);
-}
-
-/* The runtime's own walk, from where a handler would begin it. */
-static void check_own_walk(const ucontext_t *context, const struct walk *walk) {
-  uintptr_t addresses[WAOT_TRACE_MAX];
-  if (!waot_code_contains((void *)machine_pc(context))) return;
-  uint32_t count = waot_walk(machine_place(context), waot_thread_current->top, addresses, WAOT_TRACE_MAX);
-  CHECK_EQUAL(count, walk->wasm_count);
-  for (uint32_t i = 0; i < count; i++) CHECK_EQUAL(addresses[i], walk->wasm[i]);
-  seen.own_walks++;
-}
-
-#ifdef WITH_LIBUNWIND
-/* libunwind's view: the caller with its registers, and main. */
-static void check_libunwind(const ucontext_t *context) {
-  static const unw_regnum_t registers[SAVED] = { UNW_X86_64_RBX, UNW_X86_64_RBP, UNW_X86_64_R12, UNW_X86_64_R13, UNW_X86_64_R14, UNW_X86_64_R15 };
-  ucontext_t copy = *context;
-  unw_cursor_t cursor;
-  CHECK_EQUAL(unw_init_local2(&cursor, &copy, UNW_INIT_SIGNAL_FRAME), 0);
-  bool caller = false, in_main = false;
-  do {
-    unw_word_t ip, value;
-    unw_proc_info_t info;
-    CHECK_EQUAL(unw_get_reg(&cursor, UNW_REG_IP, &ip), 0);
-    if (!caller && ip > (unw_word_t)call_with_magic && ip < (unw_word_t)call_with_magic_end) {
-      caller = true;
-      for (size_t i = 0; i < SAVED; i++) {
-        CHECK_EQUAL(unw_get_reg(&cursor, registers[i], &value), 0);
-        CHECK_EQUAL(value, MAGIC + saved[i]);
-      }
-    }
-    in_main |= unw_get_proc_info(&cursor, &info) == 0 && info.start_ip == (unw_word_t)main;
-  } while (unw_step(&cursor) > 0);
-  CHECK(caller && in_main);
-  seen.libunwind++;
-}
-#else
-static void check_libunwind(const ucontext_t *context) { (void)context; }
-#endif
-
-static void on_step(int signal, siginfo_t *info, void *context_ptr) {
-  (void)signal, (void)info;
-  const ucontext_t *context = context_ptr;
-  const char *pc = (const char *)context->uc_mcontext.gregs[REG_RIP];
-  if (pc >= (const char *)call_with_magic && pc < call_with_magic_end) return;
-  seen.steps++;
-  seen.in_guest += waot_code_contains(pc);
-  seen.in_enter += pc >= waot_enter_text && pc < waot_enter_text + 256;
-  seen.in_exit += pc >= waot_exit_text && pc < waot_exit_text + 256;
-  struct walk walk = { .frames = 0 };
-  _Unwind_Backtrace(visit, &walk);
-  if (!walk.caller || !walk.main) {
-    fprintf(stderr, "lost at pc %p (waot_enter%+ld, waot_exit%+ld, waot_builtin_enter_memory_grow%+ld): %u frames\n", (const void *)pc, (long)(pc - waot_enter_text),
-            (long)(pc - waot_exit_text), (long)(pc - waot_grow_text), walk.frames);
-    exit(1);
-  }
-  check_place(context, pc, &walk);
-  check_own_walk(context, &walk);
-  check_libunwind(context);
-}
-
-static int call(void *store, const void *func, void *args) { return waot_call(store, func, args); }
-
 /* Calls the guest function from where the callee-saved registers are known; with every instruction stepped, if wanted. */
-static int call_guest(struct guest *g, const char *name, int64_t argument, long step) {
+static int call_guest(struct guest *g, const char *name, int64_t argument, bool step) {
   waot_value args[1] = { { .i64 = argument } };
   const struct waot_func func = { .code = dlsym(guest_library, name), .vmctx = &g->vmctx, .enter = dlsym(guest_library, "guest_enter"), .instance = &g->instance };
-  int status = call_with_magic(call, g->store, &func, args, step);
-  CHECK(status != -1); /* a callee-saved register was lost */
-  return status;
+  return call_checked(g->store, &func, args, step);
 }
-static int stepped_call(struct guest *g, const char *name, int64_t argument) { return call_guest(g, name, argument, 1); }
+static int stepped_call(struct guest *g, const char *name, int64_t argument) { return call_guest(g, name, argument, true); }
 
 static int host_result(void *data, waot_value *args) {
   (void)args;
@@ -159,11 +31,12 @@ static int host_charge(void *data, waot_value *args) {
   return 0;
 }
 
-static void install_stepper(void) {
-  struct sigaction action = { .sa_sigaction = on_step, .sa_flags = SA_SIGINFO };
-  CHECK_EQUAL(sigaction(SIGTRAP, &action, NULL), 0);
-  void *frames[4];
-  backtrace(frames, 4); /* loads libgcc_s now, not in the handler */
+/* As if compiled code had put something into every callee-saved register, saved as they are in its own frames, before it traps: the landing has only what waot_enter saved. */
+static void clobber_at_trap(ucontext_t *context) {
+  static const int registers[] = { REG_RBX, REG_R12, REG_R13, REG_R14, REG_R15 };
+  const uint8_t *pc = (const uint8_t *)machine_pc(context);
+  if (!waot_code_contains(pc) || machine_trap_operand(pc) <= 0) return;
+  for (size_t i = 0; i < sizeof registers / sizeof registers[0]; i++) context->uc_mcontext.gregs[registers[i]] = 0x0bad;
 }
 
 static void test_every_instruction(void) {
@@ -171,6 +44,7 @@ static void test_every_instruction(void) {
   int host_returns = 0;
   guest_init(&g, host_result, &host_returns);
   install_stepper();
+  on_each_step = clobber_at_trap;
   static const struct { const char *name; int64_t argument, limit; int host_returns, status; } ways[] = {
     { "guest_increment", 1, 100, 0, WAOT_STATUS_OK },
     { "guest_recurse", 20, 100, 0, WAOT_STATUS_OK },
@@ -196,6 +70,7 @@ static void test_every_instruction(void) {
   waot_store_set_fuel(charged.store, 100);
   CHECK_EQUAL(stepped_call(&charged, "guest_call_host", 1), WAOT_STATUS_OUT_OF_FUEL);
   guest_free(&charged);
+  on_each_step = NULL;
   CHECK(seen.in_guest > 500 && seen.in_enter > 300 && seen.in_exit > 80);
   guest_free(&g);
 }
@@ -205,10 +80,10 @@ static void test_for_debugger(void) {
   struct guest g;
   int host_returns = 0;
   guest_init(&g, host_result, &host_returns);
-  CHECK_EQUAL(call_guest(&g, "guest_call_host", 1, 0), WAOT_STATUS_OK);
-  CHECK_EQUAL(call_guest(&g, "guest_fill", 10, 0), WAOT_STATUS_OK);
-  CHECK_EQUAL(call_guest(&g, "guest_grow", 0, 0), WAOT_STATUS_OK);
-  CHECK_EQUAL(call_guest(&g, "guest_recurse", 20, 0), WAOT_STATUS_OK);
+  CHECK_EQUAL(call_guest(&g, "guest_call_host", 1, false), WAOT_STATUS_OK);
+  CHECK_EQUAL(call_guest(&g, "guest_fill", 10, false), WAOT_STATUS_OK);
+  CHECK_EQUAL(call_guest(&g, "guest_grow", 0, false), WAOT_STATUS_OK);
+  CHECK_EQUAL(call_guest(&g, "guest_recurse", 20, false), WAOT_STATUS_OK);
   guest_free(&g);
 }
 
@@ -238,6 +113,83 @@ static void test_slow_paths(void) {
   guest_free(&g);
 }
 
+/* --- every builtin, and every way in which a boundary refuses ------------------------------------------------------- */
+
+/* Something that happens at the first instruction of a function, called on the way. */
+static struct {
+  const void *at;
+  void (*happen)(struct waot_store *store);
+  struct waot_store *store;
+} event;
+
+static void watch_for_event(ucontext_t *context) {
+  if ((const void *)machine_pc(context) != event.at) return;
+  event.at = NULL;
+  event.happen(event.store);
+}
+
+static void nothing(struct waot_store *store) { (void)store; }
+static void fall_asleep(struct waot_store *store) {
+  (void)store;
+  __atomic_store_n(&waot_checker_asleep, 1, __ATOMIC_SEQ_CST);
+}
+static void exhaust(struct waot_store *store) { CHECK_EQUAL(waot_store_charge(store, INT64_C(1) << 20), 0); }
+static void interrupt(struct waot_store *store) { waot_store_interrupt(store); }
+static void lose_a_tick(struct waot_store *store) {
+  (void)store;
+  __atomic_store_n(&waot_thread_current->tick_pending, 1, __ATOMIC_SEQ_CST);
+}
+static void use_up_the_stack(struct waot_store *store) {
+  (void)store;
+  waot_thread_current->host_stack_limit = UINT64_MAX;
+}
+
+static const void *builtin_codes[] = {
+#define CODE(name) (const void *)waot_builtin_##name,
+  CODE(memory_size) CODE(memory_grow) CODE(memory_fill) CODE(memory_copy) CODE(memory_init) CODE(data_drop)
+  CODE(table_grow) CODE(table_fill) CODE(table_copy) CODE(table_init) CODE(elem_drop)
+};
+_Static_assert(sizeof builtin_codes == sizeof(struct waot_builtins), "every builtin");
+
+/* Calls builtin `number` with an event at its beginning, or (`before`) before wasm is entered. */
+static void step_builtin(struct guest *g, size_t number, void (*happen)(struct waot_store *), bool before, int status) {
+  uint64_t stack_limit = waot_thread_current->host_stack_limit;
+  waot_store_set_fuel(g->store, 1000);
+  g->data_lengths[0] = 16, g->elem_lengths[0] = 4; /* they may have been dropped */
+  event.at = before ? NULL : builtin_codes[number];
+  event.happen = happen;
+  event.store = g->store;
+  if (before) happen(g->store);
+  CHECK_EQUAL(stepped_call(g, "guest_builtin", (int64_t)number | 1 << 8), status);
+  CHECK(event.at == NULL); /* the builtin has been reached */
+  CHECK_EQUAL(waot_thread_depth(), 0);
+  waot_store_clear_interrupt(g->store);
+  waot_thread_current->host_stack_limit = stack_limit;
+}
+
+static void test_every_builtin(void) {
+  struct guest g;
+  guest_init(&g, host_sleepy, NULL);
+  install_stepper();
+  CHECK_EQUAL(call_guest(&g, "guest_empty", 0, false), WAOT_STATUS_OK); /* the thread has its record */
+  on_each_step = watch_for_event;
+  const char *only = getenv("WAOT_TEST_BUILTIN"); /* a number: that one only */
+  for (size_t i = 0; i < sizeof builtin_codes / sizeof builtin_codes[0]; i++) {
+    if (only && (size_t)atoi(only) != i) continue;
+    bool whole_way = builtin_codes[i] != (const void *)waot_builtin_data_drop && builtin_codes[i] != (const void *)waot_builtin_elem_drop;
+    step_builtin(&g, i, nothing, false, WAOT_STATUS_OK);
+    step_builtin(&g, i, use_up_the_stack, true, WAOT_STATUS_CALL_STACK_EXHAUSTED);
+    if (!whole_way) continue; /* its trampoline is left before it begins */
+    step_builtin(&g, i, fall_asleep, false, WAOT_STATUS_OK);
+    CHECK_EQUAL(waot_checker_asleep, 0);
+    step_builtin(&g, i, lose_a_tick, true, WAOT_STATUS_OK);
+    step_builtin(&g, i, exhaust, false, WAOT_STATUS_OUT_OF_FUEL);
+    step_builtin(&g, i, interrupt, false, WAOT_STATUS_INTERRUPTED);
+  }
+  on_each_step = NULL;
+  guest_free(&g);
+}
+
 /* --- the frame-pointer chain -------------------------------------------------------------------------------------- */
 
 struct frame_record {
@@ -248,7 +200,7 @@ struct frame_record {
 __attribute__((optimize("no-omit-frame-pointer"), noinline)) static int host_walk(void *data, waot_value *args) {
   (void)args;
   const struct frame_record *record = __builtin_frame_address(0);
-  CHECK(record->return_address > waot_exit_text && record->return_address < waot_exit_text + 256);
+  CHECK(is_in_function(record->return_address - 2, waot_exit_text));
   record = record->next;
   CHECK(waot_code_contains(record->return_address));
   CHECK((uintptr_t)record % 8 == 0 && record->next > record);
@@ -301,6 +253,7 @@ int main(int argc, char **argv) {
     { "for a debugger", test_for_debugger },
     { "every instruction", test_every_instruction },
     { "every instruction of the slow paths", test_slow_paths },
+    { "every instruction of the builtins' trampolines", test_every_builtin },
   };
   int result = run_cases(argc, argv, cases, sizeof cases / sizeof cases[0]);
   if (result == 0) printf("ok %lu instructions unwound by libgcc, %lu by libunwind, %lu walks of our own\n", seen.steps, seen.libunwind, seen.own_walks);

@@ -17,6 +17,10 @@ const loop = (body: string, next: string, again: string, result = 'local.get $su
   `(param $p i32) (param $n i32) (param $s i32) (result i64) (local $sum i64) (local $i i32) (local $k i64) (local $q i32) loop ${body} ${next} ${again} br_if 0 end ${result}`;
 const countDown = 'local.get $n i32.const 1 i32.sub local.tee $n';
 const advance = (step: string) => `local.get $p ${step} i32.add local.set $p`;
+const next = (local: string, step: string) => `local.get ${local} ${step} i32.add local.set ${local}`;
+const down = (local: string) => `local.get ${local} i32.const 1 i32.sub local.tee ${local}`;
+/** Rows `$s` apart, `$n` of them; in each, `body` and `step` run `columns` times, with $q from $p on. */
+const nest = (body: string, step: string, columns: string) => loop(`local.get $p local.set $q i32.const ${columns} local.set $i loop ${body} ${step} ${down('$i')} br_if 0 end`, advance('local.get $s'), countDown);
 const addSum = (value: string) => `${value} local.get $sum i64.add local.set $sum`;
 
 const LOOPS: Record<string, string> = {
@@ -41,6 +45,43 @@ const LOOPS: Record<string, string> = {
     loop local.get $p local.set $q i32.const 10 local.set $i
       loop ${addSum('local.get $q i64.load8_u')} local.get $q local.get $sum i64.store32 offset=4 local.get $q i32.const 1 i32.add local.set $q local.get $i i32.const 1 i32.sub local.tee $i br_if 0 end
       ${advance('local.get $s')} ${countDown} br_if 0 end local.get $sum`,
+  // Nests: rows a step apart; columns that rise, that fall, and a triangle, which is asked row by row.
+  rows: nest(`${addSum('local.get $q i64.load32_u offset=8')} local.get $q local.get $sum i64.store32`, 'local.get $q i32.const 4 i32.add local.set $q', '12'),
+  rowsDown: nest('local.get $q local.get $n i32.store16 offset=100', 'local.get $q i32.const 6 i32.sub local.set $q', '9'),
+  rowsConditional: nest(`local.get $q i32.load8_u i32.const 3 i32.and if ${addSum('local.get $q i64.load8_u offset=31')} else local.get $q i32.const 7 i32.store8 offset=2 end`,
+    'local.get $q i32.const 3 i32.add local.set $q', '10'),
+  twoInside: `(param $p i32) (param $n i32) (param $s i32) (result i64) (local $sum i64) (local $i i32) (local $q i32)
+    loop local.get $p local.set $q i32.const 9 local.set $i
+      loop local.get $q local.get $i i32.store8 ${next('$q', 'i32.const 1')} ${down('$i')} br_if 0 end
+      local.get $n i32.const 1 i32.and if
+        i32.const 11 local.set $i
+        loop ${addSum('local.get $q i64.load8_u')} ${next('$q', 'i32.const 2')} ${down('$i')} br_if 0 end
+      end
+      ${advance('local.get $s')} ${countDown} br_if 0 end local.get $sum`,
+  triangle: `(param $p i32) (param $n i32) (param $s i32) (result i64) (local $sum i64) (local $i i32) (local $q i32)
+    loop local.get $p local.set $q local.get $n local.set $i
+      loop ${addSum('local.get $q i64.load8_u')} ${next('$q', 'i32.const 1')} ${down('$i')} br_if 0 end
+      ${advance('local.get $s')} ${countDown} br_if 0 end local.get $sum`,
+  // Indices of which only the range is known: tables, whole in the memory, partly in it, from anywhere.
+  histogram: loop('local.get $p i32.load8_u i32.const 2 i32.shl local.tee $q local.get $q i32.load offset=4096 i32.const 1 i32.add i32.store offset=4096', advance('i32.const 1'), countDown),
+  tableAtEnd: loop(addSum('local.get $p i32.load16_u i64.load8_u offset=100000'), advance('i32.const 2'), countDown),
+  tableAnywhere: loop(addSum('local.get $s local.get $n i32.const 255 i32.and i32.add i64.load8_u offset=7'), '', countDown),
+  // Unrolled by whoever made the module: copies side by side, sums in either order, values carried over, and copies that depend on each other.
+  unrolled: loop('local.get $p local.get $s i32.store local.get $p local.get $s i32.store offset=4 local.get $p local.get $s i32.store offset=8 local.get $p local.get $s i32.store offset=12',
+    advance('i32.const 16'), countDown),
+  unrolledCounter: loop('local.get $p local.get $i i32.store8 local.get $p local.get $i i32.const 1 i32.add i32.store8 offset=1', `${advance('i32.const 2')} ${next('$i', 'i32.const 2')}`, countDown),
+  unrolledSum: loop(`${addSum('local.get $p i64.load32_s')} ${addSum('local.get $p i64.load32_s offset=4')} ${addSum('local.get $p i64.load32_s offset=8')}`, advance('i32.const 12'), countDown),
+  unrolledSumDown: loop(addSum('local.get $p i64.load32_s offset=12 local.get $p i64.load32_s offset=8 i64.add local.get $p i64.load32_s offset=4 i64.add local.get $p i64.load32_s i64.add'),
+    advance('i32.const 16'), countDown),
+  unrolledHash: loop(['', ' offset=1', ' offset=2'].map((at) => `local.get $p i64.load8_u${at} local.get $sum i64.xor i64.const 1099511628211 i64.mul local.set $sum`).join(' '), advance('i32.const 3'), countDown),
+  unrolledStencil: loop(`local.get $p local.get $k local.get $p i64.load offset=1024 local.tee $k i64.add i64.store local.get $p local.get $k local.get $p i64.load offset=1032 local.tee $k i64.add i64.store offset=8`,
+    advance('i32.const 16'), countDown, 'local.get $k'),
+  unrolledPrefix: loop('local.get $p local.get $p i64.load local.get $p i64.load offset=8 i64.add i64.store offset=8 local.get $p local.get $p i64.load offset=8 local.get $p i64.load offset=16 i64.add i64.store offset=16',
+    advance('i32.const 16'), countDown),
+  // Both loads come before both stores: in the rolled loop the second load would see the first store.
+  unrolledCrossed: loop('local.get $p local.get $p i32.load local.get $p i32.load offset=4 local.set $q i32.store offset=4 local.get $p local.get $q i32.store offset=8', advance('i32.const 8'), countDown),
+  unrolledFloat: loop('local.get $p local.get $p f64.load local.get $p f64.load offset=2048 f64.mul f64.store local.get $p local.get $p f64.load offset=8 local.get $p f64.load offset=2056 f64.mul f64.store offset=8',
+    advance('i32.const 16'), countDown),
   global: loop(`${addSum('local.get $p i64.load')} global.get $g i32.const 1 i32.add global.set $g`, advance('i32.const 8'), countDown),
 };
 
@@ -80,7 +121,7 @@ test('counted loops: results, traps, memory and fuel as on V8 with a counter', a
   const random = new Random(20_261_124);
   let traps = 0;
   for (const name of Object.keys(LOOPS)) {
-    for (let round = 0; round < 150; round++) {
+    for (let round = 0; round < 120; round++) {
       const args = [someArgument(random, 'address'), someArgument(random, 'count'), someArgument(random, 'step')];
       if (name === 'stepFour') args[1] = someArgument(random, 'count') * 40;
       const before = counter.value as bigint;
@@ -106,6 +147,24 @@ test('a counted loop has a copy without charges and checks, which vectorises', a
   assert.match(await ir(2), /store <\d+ x i(8|32)>/);
   assert.match(await ir(2), /store volatile i32/, 'the exact copy is there as well');
   assert.not.match(await ir(0), /store <\d+ x/);
+});
+
+test('what the module has unrolled is rolled up again, and then vectorised whole', async () => {
+  const vectors = async (name: string) => {
+    const text = `(module (memory 2 2) (func (export "f") ${LOOPS[name]}))`;
+    return Buffer.from((await build(await assemble(text), { optLevel: 2, emit: 'ir' })).artifact).toString();
+  };
+  for (const name of ['unrolled', 'unrolledSum', 'unrolledSumDown']) {
+    const ir = await vectors(name);
+    assert.match(ir, /(load|store) <\d+ x i(32|64)>/, name);
+    assert.not.match(ir, /shufflevector <\d+ x i32> %[a-z]\S*, <\d+ x i32> poison, <\d+ x i32> <i32 0, i32 [34]/, `${name}: no strides`);
+  }
+});
+
+test('a nest of loops is asked once', async () => {
+  const text = `(module (memory 2 2) (func (export "f") ${LOOPS.rowsDown}))`;
+  const ir = Buffer.from((await build(await assemble(text), { optLevel: 2, emit: 'ir' })).artifact).toString();
+  assert.is(ir.match(/asm sideeffect "addq \$0, %rbp", "r,/g)?.length, 1, 'one bill of which only the run knows the amount: (count of rows) x (columns) x cost');
 });
 
 test.after(closeCompiler);

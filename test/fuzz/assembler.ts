@@ -4,7 +4,7 @@ import { opcodeByName } from '../../compiler/wasm/opcodes.js';
 import { leb } from '../unit/module-bytes.js';
 
 /** Codes of value types in the binary format. */
-export const TYPE_CODE: Readonly<Record<ValType, number>> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b, funcref: 0x70, externref: 0x6f };
+export const TYPE_CODE: Readonly<Record<string, number>> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b, funcref: 0x70, externref: 0x6f };
 
 const VOID = 0x40;
 const END = 0x0b;
@@ -43,7 +43,8 @@ export class FunctionWriter {
   private readonly types: ValType[];
   private open = 0;
 
-  constructor(readonly params: readonly ValType[], readonly results: readonly ValType[]) {
+  /** @param memory which memory an access is to be of; asked for each. */
+  constructor(readonly params: readonly ValType[], readonly results: readonly ValType[], private readonly memory: () => number = () => 0) {
     this.types = [...params];
   }
 
@@ -83,7 +84,12 @@ export class FunctionWriter {
   }
   /** A load or store: `offset` in bytes, an alignment hint of one byte. */
   access(name: string, offset: number, ...lane: readonly number[]): this {
-    return this.op(name, 0, ...leb(offset), ...lane);
+    const memory = this.memory();
+    return this.op(name, ...(memory === 0 ? [0] : [0x40, ...leb(memory)]), ...leb(offset), ...lane);
+  }
+  /** An operator whose immediates are indices of memories, after a segment's perhaps. */
+  memoryOp(name: string, ...segment: readonly number[]): this {
+    return this.op(name, ...segment, ...leb(this.memory()), ...(name === 'memory.copy' ? leb(this.memory()) : []));
   }
   /** A construct without parameters or results; for `if`, the condition is on the stack, and `otherwise` is its else. */
   block(kind: 'block' | 'loop' | 'if', body: (label: Label) => void, otherwise?: () => void): void {

@@ -6,9 +6,9 @@ import type { WasmModule } from '../../compiler/wasm/module.js';
 import { parseModule } from '../../compiler/wasm/parse.js';
 import { addExports, exposeStart, injectMetering } from '../fuel/inject.js';
 import { findBoundaries } from './boundaries.js';
-import { OurMachine, type Setting, STATE, V8Machine } from './machine.js';
+import { type Machine, OurMachine, type Setting, STATE, V8Machine } from './machine.js';
 import { Random } from './random.js';
-import { type Call, callsOf, differenceOfEvents, type Event, type Session, sessionOfAll, showCall, underLimit } from './session.js';
+import { type Call, callsOf, differenceOfEvents, type Event, OUT_OF_FUEL, type Session, sessionOfAll, showCall, underLimit } from './session.js';
 
 /** A level: options of `build` and their name. */
 export interface Level { readonly name: string; readonly options: BuildOptions }
@@ -71,24 +71,41 @@ function limitsFor(events: readonly Event[], plan: Plan, random: Random): bigint
   return [plan.fuel, BigInt(Math.max(0, Math.min(near, most)))];
 }
 
+type Compile = (bytes: Uint8Array, options: BuildOptions) => Promise<Uint8Array>;
+
+/** Our engine at a level. */
+async function start(setting: Setting, bytes: Uint8Array, { name, options }: Level, compile: Compile, folder: string): Promise<OurMachine> {
+  const path = join(folder, `fuzz${name.replace(/\W/g, '')}.${process.pid}.so`);
+  writeFileSync(path, await compile(bytes, { ...options, name: 'fuzz.wasm' }));
+  const ours = new OurMachine(setting, path);
+  rmSync(path);
+  return ours;
+}
+
+/** V8 with a counter of fuel; for modules with several memories, where V8 does not know them, wasm-aot at -O0. */
+async function makeOracle(setting: Setting, bytes: Uint8Array, plan: Plan, ours: (level: Level) => Promise<OurMachine>): Promise<Machine> {
+  try {
+    return new V8Machine(setting, new WebAssembly.Module(injectMetering(bytes, undefined, Number(plan.fuel)) as BufferSource));
+  } catch (error) {
+    if (error instanceof WebAssembly.CompileError && setting.module.memories.length > 1) return ours(LEVELS[0]);
+    throw error;
+  }
+}
+
 /**
  * Runs a module on both engines, and stops at the first difference.
  * @param compile makes an artifact of a module. @param folder for artifacts.
  * @throws what `compile` throws.
  */
-export async function compareModule(given: Uint8Array, plan: Plan, compile: (bytes: Uint8Array, options: BuildOptions) => Promise<Uint8Array>, folder: string): Promise<Comparison> {
+export async function compareModule(given: Uint8Array, plan: Plan, compile: Compile, folder: string): Promise<Comparison> {
   const { bytes, module } = exposeState(given);
   const setting: Setting = { module, seed: plan.seed, reset: plan.style === 'each' };
-  const counted = new WebAssembly.Module(injectMetering(bytes, undefined, Number(plan.fuel)) as BufferSource);
-  const oracle = new V8Machine(setting, counted);
+  const oracle = await makeOracle(setting, bytes, plan, (level) => start(setting, bytes, level, compile, folder));
   const sessions = plan.sessions ?? (plan.style === 'each' ? sessionsOfOne(module, plan, oracle) : [startFirst(sessionOfAll(module, plan.seed))]);
   const expected = sessions.map((session) => oracle.run(session, plan.fuel));
   let runs = 0;
   for (const level of plan.levels) {
-    const path = join(folder, `fuzz${level.name.replace(/\W/g, '')}.${process.pid}.so`);
-    writeFileSync(path, await compile(bytes, { ...level.options, name: 'fuzz.wasm' }));
-    const ours = new OurMachine(setting, path);
-    rmSync(path);
+    const ours = await start(setting, bytes, level, compile, folder);
     const random = new Random(plan.seed);
     for (const [i, session] of sessions.entries()) {
       for (const limit of limitsFor(expected[i], plan, random)) {
@@ -102,11 +119,11 @@ export async function compareModule(given: Uint8Array, plan: Plan, compile: (byt
 }
 
 /** Calls of each function by itself: some at random, and some where the ending just changes. */
-function sessionsOfOne(module: WasmModule, plan: Plan, oracle: V8Machine): Session[] {
+function sessionsOfOne(module: WasmModule, plan: Plan, oracle: Machine): Session[] {
   const random = new Random(plan.seed);
   const ending = (call: Call): string => {
     const last = oracle.run([call], plan.fuel, false).at(-1) as Event;
-    if (last.consumed > plan.fuel) return 'fuel';
+    if (last.consumed > plan.fuel || last.text === OUT_OF_FUEL) return 'fuel';
     return /: trap/.test(last.text) ? 'trap' : 'result';
   };
   return callsOf(module, plan.seed, 3).flatMap((calls) => [...calls, ...findBoundaries(module, calls, ending, random)]).map((call) => [call]);

@@ -7,18 +7,19 @@
  *     level -O2          one of LEVELS by name; several lines for several; none: those that follow from the seed
  *     fuel 100000        of a session at most
  *     limit 812          the limit of the session, when only one is to be run
- *     call f(1, 2n)      one line a call, in one session; `;; session` begins another. None: those that follow from the seed
+ *     session            begins a session, the first of which need not be begun; none: those that follow from the seed
+ *     call f(1, 2n)      a call in the session
  */
 import { DEFAULT_LEVEL, type Difference, LEVELS, type Plan, planOf } from './compare.js';
 import { type Call, type Session, SOME_OBJECT, showCall } from './session.js';
 
-/** The lines that describe a difference found under a plan. */
+/** The lines that describe a plan; of one under which something differed, where. */
 export function describe(plan: Plan, difference?: Difference): string {
-  const lines = [`seed ${plan.seed}`, `style ${plan.style}`, `fuel ${plan.fuel}`];
-  if (difference) {
-    lines.push(`level ${difference.level.name}`, `limit ${difference.limit}`, ...difference.session.map((call) => `call ${showCall(call)}`));
-    lines.push(...difference.text.split('\n').map((line) => `# ${line}`));
-  }
+  const { levels, sessions = [], limit } = difference ? { levels: [difference.level], sessions: [difference.session], limit: difference.limit } : plan;
+  const lines = [`seed ${plan.seed}`, `style ${plan.style}`, `fuel ${plan.fuel}`, ...levels.map(({ name }) => `level ${name}`)];
+  if (limit !== undefined) lines.push(`limit ${limit}`);
+  for (const session of sessions) lines.push('session', ...session.map((call) => `call ${showCall(call)}`));
+  if (difference) lines.push(...difference.text.split('\n').map((line) => `# ${line}`));
   return `${lines.join('\n')}\n`;
 }
 

@@ -96,6 +96,7 @@ test('descriptions of failures are read as they were written', () => {
   const plan: Plan = { ...ONE_LEVEL, sessions: [[{ name: 'f', args: [1, -0, 2n, null, Number.POSITIVE_INFINITY] }]], limit: 12n };
   const difference = { level: DEFAULT_LEVEL, session: plan.sessions?.[0] ?? [], limit: 12n, text: 'this\nand that' };
   assert.equal(parsePlan(describe(plan, difference)), plan);
+  assert.equal(parsePlan(describe(plan)), plan);
   assert.throws(() => parsePlan('colour blue'), /no line/);
 });
 

@@ -1,5 +1,5 @@
 /**
- * `npm run fuzz -- [--minutes N] [--seed N] [--kind loops|modules] [--keep FOLDER] [--failures N]`: random modules on V8 and on wasm-aot, of each kind in turn. What differs is kept in the folder, a .wasm and
+ * `npm run fuzz -- [--minutes N] [--seed N] [--kind loops|modules|memories] [--keep FOLDER] [--failures N]`: random modules on V8 and on wasm-aot, of each kind in turn. What differs is kept in the folder, a .wasm and
  * a .txt that says where. Modules run in a child process, so that a crash of ours is a failure like others.
  *
  * `npm run fuzz -- FILE.wasm ...` runs kept modules again; `--reduce FILE.wasm` makes one smaller (`shrink.ts`).
@@ -38,7 +38,7 @@ async function again(files: readonly string[], runner: Runner): Promise<number> 
 function chooseKinds(): Kind[] {
   const chosen = values.kind?.length ? KINDS.filter((kind) => values.kind?.includes(kind)) : [...KINDS];
   if (findWasmOpt()) return chosen;
-  console.log('the npm package binaryen is not installed: loops alone');
+  console.log('the npm package binaryen is not installed: none of its modules');
   return chosen.filter((kind) => kind !== 'modules');
 }
 

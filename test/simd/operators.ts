@@ -1,5 +1,5 @@
 /** Modules that run vector operators over arrays in memory: one exported function for each operator, lane and constant that is tried. */
-import type { Opcode } from '../../compiler/wasm/module.js';
+import type { Opcode, ValType } from '../../compiler/wasm/module.js';
 import { prefixedCode } from '../../compiler/wasm/opcodes.js';
 import { PREFIX_SIMD } from '../../compiler/wasm/opcodes-simd.js';
 import { body, END, funcType, I32, leb, module, name, section, vec } from '../unit/module-bytes.js';
@@ -58,9 +58,12 @@ export interface Trial {
   readonly export: string;
   /** The operator's immediates, encoded. */
   readonly immediates: readonly number[];
-  /** An operand that is a constant: its position, its 16 bytes, and whether it goes through a local or is a splat of its first lane. */
-  readonly constant?: { readonly at: number; readonly bytes: readonly number[]; readonly how: 'direct' | 'local' | 'splat' };
+  /** Operands that are constants. */
+  readonly constants?: readonly ConstantOperand[];
 }
+
+/** An operand that is a constant: its position, its 16 bytes (of a scalar, those at the front), and whether a vector goes through a local or is a splat of its first lane. */
+export interface ConstantOperand { readonly at: number; readonly bytes: readonly number[]; readonly how: 'direct' | 'local' | 'splat' }
 
 const LOAD: Record<string, number[]> = { i32: [0x28], i64: [0x29], f32: [0x2a], f64: [0x2b], v128: [PREFIX_SIMD, 0x00] };
 const STORE: Record<string, number[]> = { i32: [0x36], i64: [0x37], f32: [0x38], f64: [0x39], v128: [PREFIX_SIMD, 0x0b] };
@@ -80,9 +83,27 @@ const i32Const = (n: number): number[] => {
     bytes.push((rest & 0x7f) | 0x80);
   }
 };
+const i64Const = (n: bigint): number[] => {
+  const bytes: number[] = [0x42];
+  for (let rest = n; ; rest >>= 7n) {
+    if (rest >= -64n && rest < 64n) return [...bytes, Number(rest & 0x7fn)];
+    bytes.push(Number(rest & 0x7fn) | 0x80);
+  }
+};
 const addressOf = (base: number): number[] => [...i32Const(base), 0x20, AT, 0x6a];
 
-function constantOperand({ how, bytes }: NonNullable<Trial['constant']>): number[] {
+function constantOperand(type: ValType, { how, bytes }: ConstantOperand): number[] {
+  const view = new DataView(Uint8Array.from(bytes).buffer);
+  switch (type) {
+    case 'i32': return i32Const(view.getInt32(0, true));
+    case 'i64': return i64Const(view.getBigInt64(0, true));
+    case 'f32': return [0x43, ...bytes.slice(0, 4)];
+    case 'f64': return [0x44, ...bytes.slice(0, 8)];
+    default: return constantVector(how, bytes);
+  }
+}
+
+function constantVector(how: ConstantOperand['how'], bytes: readonly number[]): number[] {
   if (how === 'splat') return [...i32Const(new DataView(Uint8Array.from(bytes).buffer).getInt32(0, true)), PREFIX_SIMD, 0x11];
   const value = [PREFIX_SIMD, 0x0c, ...bytes];
   if (how === 'direct') return value;
@@ -91,11 +112,12 @@ function constantOperand({ how, bytes }: NonNullable<Trial['constant']>): number
 
 /** `for (at = 0; at != count * 16; at += 16) results[at] = op(sources[0][at], ...)`. */
 function functionBody(trial: Trial): number[] {
-  const { op, constant } = trial;
+  const { op, constants = [] } = trial;
   const { params, results } = op.signature as NonNullable<Opcode['signature']>;
   const stores = results.length === 0;
   const operands = params.flatMap((type, i) => {
-    if (constant?.at === i) return constantOperand(constant);
+    const constant = constants.find(({ at }) => at === i);
+    if (constant) return constantOperand(type, constant);
     // The address of a load or store of the operator itself; else the operand is loaded.
     if (i === 0 && op.traps) return addressOf(stores ? RESULTS : SOURCES[0]);
     return [...addressOf(SOURCES[i]), ...LOAD[type], 0, 0];

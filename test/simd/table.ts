@@ -34,6 +34,8 @@ function immediatesOf({ immediates }: Opcode): number[] {
   }
 }
 
+const codeOf = (type: string): number => ValType[type as keyof typeof ValType];
+
 /** A module with a function for each operator, exported under the operator's name, whose parameters are the operands. */
 function moduleOf(ops: readonly Opcode[]): Uint8Array {
   const code = (op: Opcode) => {
@@ -41,7 +43,7 @@ function moduleOf(ops: readonly Opcode[]): Uint8Array {
     return body([...(op.signature?.params ?? []).flatMap((_, i) => [0x20, i]), PREFIX_SIMD, ...leb(sub), ...immediatesOf(op), END]);
   };
   return module(
-    section(1, vec(ops.map((op) => funcType(op.signature?.params.map((t) => ValType[t]) ?? [], op.signature?.results.map((t) => ValType[t]) ?? [])))),
+    section(1, vec(ops.map((op) => funcType(op.signature?.params.map(codeOf) ?? [], op.signature?.results.map(codeOf) ?? [])))),
     section(3, vec(ops.map((_, i) => leb(i)))), section(5, vec([[0, 1]])), section(7, vec(ops.map((op, i) => [...name(op.name), 0, ...leb(i)]))), section(10, vec(ops.map(code))),
   );
 }

@@ -29,10 +29,10 @@ export interface SpecCommand {
 /** One test script: its name (without .json) and its commands. */
 export interface SpecFile { readonly name: string; readonly folder: string; readonly commands: readonly SpecCommand[] }
 
-/** Reads the scripts of a folder, in order of name. `only` keeps the one with that name. @throws when the folder is missing. */
-export function readSpecFiles(folder: string, only?: string): SpecFile[] {
+/** Reads the scripts of a folder, in order of name. `only` keeps those with these names, unless it is empty. @throws when the folder is missing. */
+export function readSpecFiles(folder: string, only: readonly string[] = []): SpecFile[] {
   return readdirSync(folder).filter((file) => file.endsWith('.json')).sort().map((file) => file.slice(0, -'.json'.length))
-    .filter((name) => only === undefined || name === only)
+    .filter((name) => only.length === 0 || only.includes(name))
     .map((name) => ({ name, folder, commands: JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8')).commands }));
 }
 

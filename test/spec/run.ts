@@ -1,5 +1,5 @@
 /**
- * Runs the official WebAssembly tests: `npm run spec -- [GROUP...] [-O0..-O3] [--fuel MODE] [--file NAME] [--jobs N] [--all]`.
+ * Runs the official WebAssembly tests: `npm run spec -- [GROUP...] [-O0..-O3] [--fuel MODE] [--file NAME]... [--jobs N] [--all]`.
  *
  * A group is a folder of SPEC_DIR (default: ../shared/spec beside the repository), e.g. wasm-2.0/core. All modules are compiled first, then each
  * script runs in a child process of its own through the public loader, so that a crash fails that script and no other. Prints a line per script;
@@ -23,10 +23,10 @@ const SCRIPT_TIMEOUT = 180_000;
 /** Failures of a script that are shown without `--all`. */
 const SHOWN = 5;
 
-interface Settings { groups: string[]; options: BuildOptions; file?: string; jobs: number; all: boolean }
+interface Settings { groups: string[]; options: BuildOptions; files: string[]; jobs: number; all: boolean }
 
 function readSettings(args: readonly string[]): Settings {
-  const settings: Settings = { groups: [], options: {}, jobs: availableParallelism(), all: false };
+  const settings: Settings = { groups: [], options: {}, files: [], jobs: availableParallelism(), all: false };
   for (let i = 0; i < args.length; i++) {
     const arg = args[i];
     const value = (): string => {
@@ -35,7 +35,7 @@ function readSettings(args: readonly string[]): Settings {
     };
     if (/^-O[0-3]$/.test(arg)) settings.options = { ...settings.options, optLevel: Number(arg[2]) as OptLevel };
     else if (arg === '--fuel') settings.options = { ...settings.options, fuel: value() as BuildOptions['fuel'] };
-    else if (arg === '--file') settings.file = value();
+    else if (arg === '--file') settings.files.push(value());
     else if (arg === '--jobs') settings.jobs = Math.max(1, Number(value()) || 1);
     else if (arg === '--all') settings.all = true;
     else if (arg.startsWith('-')) throw new Error(`unknown option ${arg}; there are -O0..-O3, --fuel MODE, --file NAME, --jobs N, --all`);
@@ -82,8 +82,9 @@ function printScript(group: string, file: SpecFile, result: ScriptResult, all: b
 
 /** Runs a group and prints a line per script. */
 async function runGroup(group: string, folder: string, settings: Settings, scratch: string): Promise<{ passed: number; failed: number; skipped: number }> {
-  const files = readSpecFiles(folder, settings.file);
-  if (settings.file !== undefined && files.length === 0) throw new Error(`there is no script ${settings.file} in ${folder}`);
+  const files = readSpecFiles(folder, settings.files);
+  const missing = settings.files.find((name) => !files.some((file) => file.name === name));
+  if (missing !== undefined) throw new Error(`there is no script ${missing} in ${folder}`);
   const began = Date.now();
   // The negative tests of 2.0 name as wrong what later versions allow.
   const options = group.startsWith('wasm-2.0/') ? { ...settings.options, features: VERSION_2 } : settings.options;

@@ -149,7 +149,7 @@ class Script {
 }
 
 function main([folder, name, list, place]: readonly string[]): ScriptResult {
-  const [file] = readSpecFiles(folder, name);
+  const [file] = readSpecFiles(folder, [name]);
   const script = new Script(folder, JSON.parse(readFileSync(list, 'utf8')) as Artifacts);
   const placeFile = openSync(place, 'r+');
   const failures: { line: number; message: string }[] = [];

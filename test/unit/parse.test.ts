@@ -62,7 +62,7 @@ test('a module with every section is decoded, with absolute offsets', () => {
   assert.equal(m.exports.map((e) => [e.name, e.kind, e.index]), [['run', 'func', 1], ['mem', 'memory', 0]]);
   assert.is(m.start, 1);
   assert.equal(m.elems.map((e) => [e.mode, e.table, e.type, e.items.length]), [
-    ['active', 0, 'funcref', 1], ['passive', 0, 'funcref', 1], ['declarative', 0, 'externref', 1], ['active', 1, 'externref', 0], ['declarative', 0, 'funcref', 0],
+    ['active', 0, '(ref func)', 1], ['passive', 0, '(ref func)', 1], ['declarative', 0, 'externref', 1], ['active', 1, 'externref', 0], ['declarative', 0, '(ref func)', 0],
   ]);
   assert.equal(m.bodies.map((b) => [b.type, b.locals]), [[1, ['i32', 'i32', 'f32']], [0, []]]);
   for (const b of m.bodies) assert.is(bytes[b.codeEnd - 1], END);

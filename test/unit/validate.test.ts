@@ -211,7 +211,7 @@ test('errors of several functions are collected, up to ten; a missing feature is
   );
   assert.equal(judge(functions([DROP, END], 3)).map((error) => error.place?.func?.index), [0, 1, 2]);
   assert.is(judge(functions([DROP, END], 500)).length, 10);
-  assert.equal(judge(functions([0x14, 0, END], 30)).map((error) => error.message), ['typed function references are not supported']);
+  assert.equal(judge(functions([0xd3, END], 30)).map((error) => error.message), ['garbage collection is not supported']);
 });
 
 test('progress goes from none to all of the functions', () => {

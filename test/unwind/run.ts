@@ -1,16 +1,19 @@
 /**
  * `npm run test:unwind`: unwinders against every instruction of the trampolines and of compiled code.
  *
- * libgcc's, libunwind's (where libunwind-dev is installed) and the runtime's own single-step by the trap flag; gdb steps by itself; each CFI directive of the trampolines is removed in
- * turn, which must be noticed; perf must name wasm functions in a Node process. What a machine lacks is said, not failed. The last line: `N instructions unwound, N failures`.
+ * libgcc's, libunwind's (where libunwind-dev is installed) and the runtime's own single-step by the trap flag; gdb steps by itself; each rule that a CFI directive of the trampolines
+ * has made is removed in turn, which must be noticed; perf must name wasm functions in a Node process. What a machine lacks is said, not failed. The last line: `N instructions unwound, N failures`.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { buildPrograms, compileCommand, missingTools, NATIVE, runAll, runtimeSources } from '../c/build.js';
+import { buildPrograms, missingTools, NATIVE } from '../c/build.js';
 import { closeCompiler, compile } from '../loader/wat.js';
+import { buildSteppables } from './artifacts.js';
+import { mutateTrampolines } from './mutate.js';
+import { hasLibunwind, linkWithLibunwind } from './programs.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), 'wasm-aot-unwind-'));
@@ -27,19 +30,22 @@ function run(command: string, args: readonly string[], timeout = 60_000) {
   return { ok: status === 0, status, text: `${stdout}${stderr}`, stdout, end: signal ?? status };
 }
 
-/** Directives without which nothing is lost, and why. */
-const REDUNDANT: readonly { readonly line: RegExp; readonly why: string }[] = [
-  { line: /^ {2}\.cfi_restore \\reg/, why: 'a register that has just been popped is still where it was saved: below the stack pointer, in the red zone' },
-  { line: /^ {2}\.cfi_def_cfa %rsp, ENTER_CFA/, why: 'at the one instruction that it holds for, r11 still has what the stack pointer has' },
-  { line: /^ {2}\.cfi_restore %rbp/, why: 'the fuel before the call is still in its slot: only the fuel that a debugger shows would be that of before' },
-];
-
 /** The unwinders that the test program has in it. */
 function stepByTrapFlag(program: string, name: string): void {
   const { ok, text, end } = run(at(program), [at('guest.so')]);
   const [, gcc, libunwind, own] = /ok (\d+) instructions unwound by libgcc, (\d+) by libunwind, (\d+) walks/.exec(text) ?? [];
   instructions += Number(name === 'libunwind' ? libunwind ?? 0 : gcc ?? 0) + (name === 'libunwind' ? 0 : Number(own ?? 0));
   report(ok && gcc !== undefined, ok ? `${name}: ${name === 'libunwind' ? libunwind : `${gcc} instructions, ${own} walks of the runtime's own`}` : `${name}: ended with ${end}\n${text}`);
+}
+
+/** Compiled code of every kind, with a tick at many of its instructions. */
+async function stepArtifacts(program: string): Promise<void> {
+  for (const { name, path, calls } of await buildSteppables(directory, [0, 2, 3])) {
+    const { ok, text, end } = run(at(program), [path, '40', ...calls], 240_000);
+    const [, gcc, libunwind, own] = (/ok (\d+) instructions unwound by libgcc, (\d+) by libunwind, (\d+) walks/.exec(text) ?? []).map(Number);
+    if (ok) instructions += gcc + libunwind + own;
+    report(ok && gcc > 1000, ok ? `${name}: ${gcc} instructions by libgcc, ${libunwind} by libunwind, ${own} walks of the runtime's own` : `${name}: ended with ${end}\n${text}`);
+  }
 }
 
 function stepByGdb(): void {
@@ -49,26 +55,10 @@ function stepByGdb(): void {
   report(Number(steps) > 300 && lost === '0', `gdb: ${steps ?? 'no'} steps, ${lost ?? '?'} failures${Number(steps) > 300 && lost === '0' ? '' : `\n${text.slice(-2000)}`}`);
 }
 
-/** Removes each directive in turn; the program must then fail, or the assembler. */
 async function mutate(): Promise<void> {
-  const source = join(runtimeSources, 'enter_x64.S');
-  const lines = readFileSync(source, 'utf8').split('\n');
-  const link = run('sh', ['-c', `ls ${directory}/*.c.o`]).stdout.trim().split('\n');
-  let [tried, noticed] = [0, 0];
-  for (const [i, line] of lines.entries()) {
-    if (!/^\s+\.cfi_(?!startproc|endproc|personality)/.test(line)) continue;
-    tried++;
-    writeFileSync(at('mutant.S'), lines.map((l, k) => (k === i ? '' : l)).join('\n'));
-    const assembled = run('gcc', ['-I', runtimeSources, '-c', at('mutant.S'), '-o', at('mutant.o')]);
-    const linked = assembled.ok && run('gcc', [at('unwind_test.t.o'), at('unwind_magic.t.o'), at('harness.t.o'), ...link, at('mutant.o'), '-o', at('mutant'), '-pthread', '-ldl', '-lm']);
-    if (linked && !linked.ok) throw new Error(linked.text);
-    const survived = assembled.ok && run(at('mutant'), [at('guest.so')]).ok;
-    const known = REDUNDANT.find((row) => row.line.test(line));
-    if (!survived) noticed++;
-    if (survived && !known) report(false, `enter_x64.S:${i + 1}: nobody misses ${line.trim()}`);
-    if (!survived && known) report(false, `enter_x64.S:${i + 1}: is listed as redundant and is not: ${line.trim()}`);
-  }
-  report(tried > 15, `${noticed} of ${tried} CFI directives are missed when they are removed, ${tried - noticed} are redundant`);
+  const { tried, noticed, wrong } = await mutateTrampolines(directory, 1);
+  for (const line of wrong) report(false, line);
+  report(tried > 300, `${noticed} of ${tried} rules of the trampolines' unwind tables are missed when they are removed, ${tried - noticed} are redundant`);
 }
 
 /** perf's view of a Node process in wasm. */
@@ -84,9 +74,9 @@ async function recordByPerf(): Promise<void> {
   await closeCompiler();
   const script = `import(${JSON.stringify(new URL('../../loader/index.js', import.meta.url).href)}).then(({ load }) => { for (let i = 0; i < 5; i++) load(${JSON.stringify(path)}).instantiate().exports.hot_caller(300000); })`;
   const recorded = run('perf', ['record', '-F', '199', '-o', at('perf.data'), '--call-graph', 'dwarf,8192', process.execPath, '-e', script]);
-  const { text } = run('perf', ['script', '-i', at('perf.data'), '-F', 'ip,sym'], 120_000);
+  const { text } = run('perf', ['script', '--no-inline', '-i', at('perf.data'), '-F', 'ip,sym'], 120_000);
   const chains = text.split(/\n\s*\n/).filter((chain) => /hot_leaf/.test(chain));
-  const good = chains.filter((chain) => /hot_leaf[\s\S]*hot_caller[\s\S]*waot_enter[\s\S]*waot_call/.test(chain));
+  const good = chains.filter((chain) => /hot_leaf[\s\S]*hot_caller[\s\S]*waot_enter[\s\S]*call_export/.test(chain));
   report(recorded.ok && chains.length > 10 && good.length > chains.length * 0.9, `perf: ${good.length} of ${chains.length} samples in wasm show its functions, and how it was entered`);
 }
 
@@ -96,15 +86,12 @@ if (missing) {
   process.exitCode = 1;
 } else {
   try {
-    await buildPrograms(directory, NATIVE, ['unwind_test', 'exception_test']);
+    await buildPrograms(directory, NATIVE, ['unwind_test', 'unwind_artifact_test', 'exception_test']);
     stepByTrapFlag('unwind_test', 'libgcc');
-    if (run('gcc', ['-E', '-include', 'libunwind.h', '-x', 'c', '/dev/null', '-o', '/dev/null']).ok) {
-      const withLibunwind = { ...NATIVE, testFlags: ['-DWITH_LIBUNWIND'] };
-      const objects = run('sh', ['-c', `ls ${directory}/*.o | grep -v _test.t.o | grep -v guest.o`]).stdout.trim().split('\n');
-      await runAll([[...compileCommand(directory, withLibunwind, 'unwind_test').slice(0, -1), at('libunwind_test.t.o')]]);
-      await runAll([['gcc', at('libunwind_test.t.o'), ...objects, '-o', at('libunwind_test'), '-pthread', '-ldl', '-lm', '-lunwind']]);
-      stepByTrapFlag('libunwind_test', 'libunwind');
-    } else console.log('skipped: libunwind (Debian package libunwind-dev)');
+    const libunwind = hasLibunwind();
+    if (libunwind) stepByTrapFlag(await linkWithLibunwind(directory, 'unwind_test'), 'libunwind');
+    else console.log('skipped: libunwind (Debian package libunwind-dev)');
+    await stepArtifacts(libunwind ? await linkWithLibunwind(directory, 'unwind_artifact_test') : 'unwind_artifact_test');
     report(run(at('exception_test'), [at('guest.so')]).ok, 'C++ exceptions through wasm');
     if (missingTools([['gdb', 'gdb']])) console.log('skipped: gdb (Debian package gdb)');
     else stepByGdb();

@@ -27,7 +27,7 @@ static const struct ChargeAsm {
   StringRef text, constraints, registerText, registerConstraints, readText;
   uint64_t maxImmediate;
 } CHARGES[] = {
-    {"addq $0, %rbp", "i,~{dirflag},~{fpsr},~{flags}", "addq $0, %rbp", "r,~{dirflag},~{fpsr},~{flags}", "movq %rbp, $0", (UINT64_C(1) << 31) - 1},
+    {"leaq ${0:c}(%rbp), %rbp", "i", "leaq (%rbp,$0), %rbp", "r", "movq %rbp, $0", (UINT64_C(1) << 31) - 1},
     {".if ${0:c} & 0xfff\nadd x28, x28, #(${0:c} & 0xfff)\n.endif\n.if ${0:c} >> 12\nadd x28, x28, #(${0:c} >> 12), lsl #12\n.endif", "i", "add x28, x28, $0", "r", "mov $0, x28",
      (UINT64_C(1) << 24) - 1},
 };
@@ -42,6 +42,10 @@ static const ChargeAsm *chargeAsm(const CallInst *call) {
   for (const ChargeAsm &row : CHARGES)
     if (isAsm(call, row.text, row.constraints) || isAsm(call, row.registerText, row.registerConstraints)) return &row;
   return nullptr;
+}
+
+bool isChargeText(StringRef text) {
+  return any_of(CHARGES, [text](const ChargeAsm &row) { return row.text == text; });
 }
 
 const Value *chargeAmount(const CallInst *call) { return chargeAsm(call) ? call->getArgOperand(0) : nullptr; }
@@ -81,6 +85,7 @@ static void addMetering(FunctionPassManager &passes, OptimizationLevel level) {
   passes.addPass(EarlyCSEPass(true));
   passes.addPass(SimplifyCFGPass()); /* arms of branches that held nothing but a charge */
   passes.addPass(createFunctionToLoopPassAdaptor(LICMPass(LICMOptions()), true));
+  passes.addPass(RerollLoopsPass());
 }
 
 /*
@@ -99,13 +104,18 @@ static const char PLAIN[] = "always-inline,function(sroa,early-cse)";
 /* What every pipeline ends with. */
 static void addLast(ModulePassManager &passes, bool merge) {
   if (merge) passes.addPass(createModuleToFunctionPassAdaptor(MergeChargesPass()));
+  passes.addPass(createModuleToFunctionPassAdaptor(LocateFaultsPass()));
   passes.addPass(createModuleToFunctionPassAdaptor(CheckChargesPass()));
 }
+
+/* What every pipeline begins with. */
+static void addFirst(ModulePassManager &passes) { passes.addPass(createModuleToFunctionPassAdaptor(KeepCallsApartPass())); }
 
 static void addText(PassBuilder &builder, ModulePassManager &passes, StringRef text) { cantFail(builder.parsePassPipeline(passes, text)); }
 
 static ModulePassManager leanPipeline(PassBuilder &builder, codegen_effort effort) {
   ModulePassManager passes;
+  addFirst(passes);
   addText(builder, passes, effort == CODEGEN_FULL ? LEAN : LARGE);
   if (effort == CODEGEN_FULL) {
     FunctionPassManager own;
@@ -121,6 +131,7 @@ static ModulePassManager pipeline(PassBuilder &builder, int level, codegen_effor
   if (level == 0) return builder.buildO0DefaultPipeline(OptimizationLevel::O0);
   if (effort == CODEGEN_PLAIN) {
     ModulePassManager passes;
+    addFirst(passes);
     addText(builder, passes, PLAIN);
     addLast(passes, false);
     return passes;
@@ -148,6 +159,7 @@ void codegen_optimise(LLVMModuleRef moduleRef, LLVMTargetMachineRef machineRef, 
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, callGraph, modules);
   builder.registerVectorizerStartEPCallback(addMetering);
+  builder.registerPipelineStartEPCallback([](ModulePassManager &passes, OptimizationLevel) { addFirst(passes); });
   builder.registerOptimizerLastEPCallback([](ModulePassManager &passes, OptimizationLevel reached, ThinOrFullLTOPhase) {
     addLast(passes, reached != OptimizationLevel::O0);
   });

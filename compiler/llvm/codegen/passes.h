@@ -14,6 +14,8 @@ const llvm::Value *chargeAmount(const llvm::CallInst *call);
 /* Whether the call reads the fuel register, and emitting one, for the architecture of a charge. */
 bool isFuelRead(const llvm::CallInst *call);
 llvm::Value *emitFuelRead(llvm::IRBuilder<> &builder, const llvm::CallInst *charge);
+/* Whether the text of an asm is that of a charge with a constant cost, its only operand. */
+bool isChargeText(llvm::StringRef text);
 /* The largest amount that a charge shaped like this one can add as a constant. */
 uint64_t maxCharge(const llvm::CallInst *charge);
 /* Emits a charge of an amount, shaped like an existing one of the same function. */
@@ -24,8 +26,21 @@ struct VersionLoopsPass : llvm::PassInfoMixin<VersionLoopsPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 
+/* See reroll_loops.cc. Needs loop-simplify and LCSSA form. */
+struct RerollLoopsPass : llvm::PassInfoMixin<RerollLoopsPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+
 /* See merge_charges.cc. */
 struct MergeChargesPass : llvm::PassInfoMixin<MergeChargesPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+
+/* See exact_locations.cc. The first runs before all other passes, the second after them. */
+struct KeepCallsApartPass : llvm::PassInfoMixin<KeepCallsApartPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+struct LocateFaultsPass : llvm::PassInfoMixin<LocateFaultsPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 

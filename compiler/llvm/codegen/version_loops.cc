@@ -2,32 +2,39 @@
  * version_loops.cc - counted loops at full speed, with exact traps and an exact bill.
  *
  * Lowering makes each access of linear memory volatile and puts a charge before it, so that a trap finds memory and fuel as the spec and the fuel law want them. In a loop that
- * costs a lot: nothing vectorises. But a counted loop whose addresses are affine in the iteration can be asked *once* whether all of its accesses are in bounds. If they are,
+ * costs a lot: nothing vectorises. But a counted loop whose addresses have a known range can be asked *once* whether all of its accesses are in bounds. If they are,
  * no iteration traps, nobody can look between the first iteration and the last, and the loop's bill is (trip count) x (cost of an iteration):
  *
  *     preheader:  in range? ──yes──►  charge the whole loop; the loop without charges, plain accesses     (LLVM may vectorise it)
  *                     └─────no────►  the loop as it was: volatile accesses, a charge before each           (exact at the access that traps)
  *
+ * The same for a nest of such loops (loop_nest.h), from the outermost loop that allows it: one question for all iterations of all of them. In the copy as it was the inner loops are
+ * asked again, each by itself.
+ *
  * Why `consumed` is unchanged at every point where the host can look: both copies run the same operators; the only exits are the loop's own end, a trap (impossible in the first
  * copy, and the second is the code as lowered), and the tick. A tick in the first copy may find the register above zero before the operators that push it there have run; but they
  * will run, all of them, before anybody could look, so the outcome is out-of-fuel either way (fuel law, clauses 3 to 5).
  *
- * Charges that only some iterations reach are added up in a variable, and paid where the loop ends. That is work done before it is charged, so such a loop takes the first copy only
- * for a bounded number of iterations: about a tick's worth (clause 5).
+ * Why no access of the first copy traps. For a stream (loop_nest.h) let r be its index with the smallest constant, `least`, in the first iteration; the check is made of
  *
- * Requirements on the loop: innermost; one exit, at the latch; a backedge-taken count known to scalar evolution; no call but charges and functions without effects; each volatile
- * access at base + zext(index) + constant, with index affine in the loop. Memories never shrink, so the length read in the preheader is a lower bound.
+ *     lowest  = r + sum of min(0, step x backedges)  >=  0
+ *     highest = r + sum of max(0, step x backedges)  <=  length - end
+ *
+ * in 64-bit numbers, none of which reaches 2^63 once the counts are bounded. Any access of the stream has the index r + d + (sum of iteration x step) + slack, where d = constant - least
+ * is not negative, *if that sum is in [0, 2^32)*: a narrow index is the sum modulo 2^32. It is: at least `lowest`, and, together with offset and width, at most highest + end <= length
+ * <= 2^32. Memories never shrink, so the length that is read before the loop is a lower bound. Steps outside the zero-extended part are not negative, so the part itself is in
+ * range when the whole is.
+ *
+ * Charges that only some iterations reach are added up in a variable, and paid where their loop ends. That is work done before it is charged, so such a loop takes the first copy only
+ * for a bounded number of iterations: about a tick's worth (clause 5). An inner loop that only some iterations enter is charged before it, in full.
  */
+#include "loop_nest.h"
 #include "passes.h"
 #include "../../../runtime-c/abi.h"
 
-#include "llvm/Analysis/LoopInfo.h"
-#include "llvm/Analysis/ScalarEvolution.h"
-#include "llvm/Analysis/ScalarEvolutionExpressions.h"
-#include "llvm/IR/Dominators.h"
 #include "llvm/IR/IRBuilder.h"
-#include "llvm/IR/InlineAsm.h"
 #include "llvm/IR/IntrinsicInst.h"
+#include "llvm/IR/MDBuilder.h"
 #include "llvm/Transforms/Utils/BasicBlockUtils.h"
 #include "llvm/Transforms/Utils/Cloning.h"
 #include "llvm/Transforms/Utils/LoopUtils.h"
@@ -38,185 +45,94 @@ using namespace llvm;
 
 namespace {
 
-/* Larger loops gain little, and are doubled in size. */
-constexpr unsigned MAX_INSTRUCTIONS = 512;
-/* Loops that are known to run fewer times are left alone: the checks would cost more than they save. */
-constexpr unsigned MIN_TRIPS = 8;
-/* Each check is a handful of instructions before the loop. */
-constexpr unsigned MAX_CHECKS = 24;
-/* Backedges taken at most, so that step x backedges stays below 2^62. */
-constexpr uint64_t MAX_BACKEDGES = (UINT64_C(1) << 31) - 1;
 /* Instructions executed, about, before they are charged: a millisecond or two. */
 constexpr uint64_t MAX_UNCHARGED = UINT64_C(1) << 22;
-/* Cost of one iteration at most, so that cost x iterations stays below 2^62. */
-constexpr uint64_t MAX_ITERATION_COST = (UINT64_C(1) << 30);
-
-/* One access: its index in iteration k is start + k * step (64-bit, never wrapping when the check holds); the address is base + index + offset. */
-struct Access {
-  Instruction *inst;
-  LoadInst *base;
-  const SCEV *start, *step;
-  uint64_t offset, width;
-};
-
-/* Indices of one form on one memory: all of [lowest, highest) beyond the index must be in bounds. */
-struct Check {
-  LoadInst *base;
-  const SCEV *start, *step;
-  uint64_t end; /* offset + width, the largest */
-};
+/* Iterations of an innermost loop at most, in the whole nest: what bounds the bill. */
+constexpr uint64_t MAX_ITERATIONS = UINT64_C(1) << 31;
 
 class Versioner {
 public:
-  Versioner(Function &function, LoopInfo &loops, DominatorTree &dominators, ScalarEvolution &evolution)
-      : function(function), loops(loops), dominators(dominators), evolution(evolution), i64(Type::getInt64Ty(function.getContext())) {}
+  Versioner(Function &function, LoopInfo &info, DominatorTree &dominators, ScalarEvolution &evolution)
+      : function(function), info(info), dominators(dominators), evolution(evolution), nest(function, info, dominators, evolution), i64(Type::getInt64Ty(function.getContext())) {}
 
   bool run() {
-    SmallVector<Loop *, 8> innermost;
-    for (Loop *loop : loops.getLoopsInPreorder())
-      if (loop->isInnermost()) innermost.push_back(loop);
     bool changed = false;
-    for (Loop *loop : innermost) {
-      accesses.clear(), charges.clear(), sometimes.clear(), checks.clear();
-      if (analyse(loop)) transform(loop), changed = true;
-    }
+    for (Loop *loop : SmallVector<Loop *, 8>(info.begin(), info.end())) changed |= visit(loop);
     return changed;
   }
 
 private:
   Function &function;
-  LoopInfo &loops;
+  LoopInfo &info;
   DominatorTree &dominators;
   ScalarEvolution &evolution;
+  LoopNest nest;
   Type *i64;
 
-  /* Of the loop at hand. */
-  SmallVector<Access, 8> accesses;
-  SmallVector<CallInst *, 8> charges;   /* on every iteration */
-  SmallVector<CallInst *, 8> sometimes; /* on some iterations only */
-  SmallVector<Check, 8> checks;
-  const SCEV *backedges = nullptr; /* 64 bits */
-  uint64_t maxBackedges = 0;         /* for the plain copy */
-  uint64_t iterationCost = 0;
+  /* Of the nest at hand. */
+  SmallVector<Value *, 4> taken;       /* backedges of each loop */
+  SmallVector<PHINode *, 4> iteration; /* number of the iteration; made where it is needed */
+  SmallVector<Value *, 8> first;       /* of each stream: index of its least access in the first iteration, 64 bits */
+  SmallVector<Value *, 16> steps;      /* of each stream, its steps, one stream after another */
 
-  bool analyse(Loop *loop) {
-    BasicBlock *latch = loop->getLoopLatch();
-    if (!loop->isLoopSimplifyForm() || !loop->isLCSSAForm(dominators) || loop->getExitingBlock() != latch || !loop->getExitBlock()) return false;
-    if (!analyseCount(loop)) return false;
-    unsigned most = evolution.getSmallConstantMaxTripCount(loop); /* 0: not known */
-    if (most > 0 && most < MIN_TRIPS) return false;
-    unsigned count = 0;
-    iterationCost = 0;
-    for (BasicBlock *block : loop->blocks())
-      for (Instruction &inst : *block)
-        if (++count > MAX_INSTRUCTIONS || !analyseInstruction(loop, inst)) return false;
-    maxBackedges = sometimes.empty() ? MAX_BACKEDGES : MAX_UNCHARGED / count;
-    return (!charges.empty() || !accesses.empty()) && iterationCost <= MAX_ITERATION_COST && makeChecks(loop);
+  bool visit(Loop *loop) {
+    if (nest.analyse(loop)) {
+      if (Loop *exact = transform(loop)) visitInside(exact);
+      return true;
+    }
+    return visitInside(loop);
   }
 
-  bool analyseCount(Loop *loop) {
-    const SCEV *taken = evolution.getBackedgeTakenCount(loop);
-    if (isa<SCEVCouldNotCompute>(taken) || taken->getType()->getIntegerBitWidth() > 64) return false;
-    backedges = evolution.getNoopOrZeroExtend(taken, i64);
+  bool visitInside(Loop *loop) {
+    bool changed = false;
+    for (Loop *inside : SmallVector<Loop *, 8>(loop->begin(), loop->end())) changed |= visit(inside);
+    return changed;
+  }
+
+  /* Makes the two copies. Returns the one that is as it was, unless there is no need of two. */
+  Loop *transform(Loop *loop) {
+    BasicBlock *check = loop->getLoopPreheader();
     SCEVExpander expander(evolution, "waot");
-    return expander.isSafeToExpandAt(backedges, loop->getLoopPreheader()->getTerminator());
+    taken.clear();
+    for (const NestLoop &one : nest.loops) taken.push_back(expander.expandCodeFor(one.backedges, i64, check->getTerminator()));
+    Value *fits = emitCountChecks(check->getTerminator());
+    if (isa<ConstantInt>(fits) && !cast<ConstantInt>(fits)->isOne()) return nullptr; /* known to be too long: the loop stays as it is */
+    /* In a block of their own: short loops skip them. */
+    BasicBlock *range = isa<ConstantInt>(fits) ? check : SplitBlock(check, check->getTerminator(), &dominators, &info, nullptr, loop->getHeader()->getName() + ".range");
+    Value *inRange = emitRangeChecks(range->getTerminator(), expander);
+    Loop *exact = nullptr;
+    if (!isa<ConstantInt>(fits) || !isa<ConstantInt>(inRange)) exact = makeExactCopy(loop, check, fits, range, inRange);
+    else if (!cast<ConstantInt>(inRange)->isOne()) return nullptr; /* known to leave its memory */
+    chargeWhole(loop);
+    makePlain();
+    evolution.forgetTopmostLoop(loop);
+    evolution.forgetBlockAndLoopDispositions();
+    return exact;
   }
 
-  bool analyseInstruction(Loop *loop, Instruction &inst) {
-    if (auto *call = dyn_cast<CallInst>(&inst)) {
-      if (const ConstantInt *cost = constantCharge(call)) {
-        /* On every iteration where it dominates the only way round and out. */
-        bool always = dominators.dominates(call->getParent(), loop->getLoopLatch());
-        (always ? charges : sometimes).push_back(call);
-        iterationCost += cost->getZExtValue();
-        return true;
+  /* Whether the numbers of iterations suit the first copy: bounded as the arithmetic and the fuel law need it, and enough to be worth the checks. */
+  Value *emitCountChecks(Instruction *before) {
+    IRBuilder<> builder(before);
+    Value *all = builder.getTrue(), *worth = builder.getFalse();
+    SmallVector<Value *, 4> trips;
+    SmallVector<APInt, 4> most; /* of trips, where it is at most 2^31 + 1 */
+    for (auto [number, loop] : enumerate(nest.loops)) {
+      uint64_t limit = loop.sometimes.empty() ? MAX_BACKEDGES : std::min(MAX_BACKEDGES, MAX_UNCHARGED / loop.own);
+      APInt range = APIntOps::umin(evolution.getUnsignedRangeMax(loop.backedges), APInt(64, limit));
+      if (evolution.getUnsignedRangeMax(loop.backedges).ugt(limit)) all = builder.CreateAnd(all, builder.CreateICmpULE(taken[number], builder.getInt64(limit)));
+      Value *count = builder.CreateAdd(taken[number], builder.getInt64(1));
+      APInt bound = range + 1;
+      if (loop.parent >= 0) {
+        /* Wraps only where a factor is out of bounds, and then `all` is false already. */
+        count = builder.CreateMul(trips[loop.parent], count);
+        bound *= most[loop.parent];
+        if (bound.ugt(MAX_ITERATIONS)) all = builder.CreateAnd(all, builder.CreateICmpULE(count, builder.getInt64(MAX_ITERATIONS)));
       }
-      return !call->mayHaveSideEffects() && !call->mayReadFromMemory();
+      trips.push_back(count);
+      most.push_back(APIntOps::umin(bound, APInt(64, MAX_ITERATIONS)));
+      if (loop.loop->isInnermost()) worth = builder.CreateOr(worth, builder.CreateICmpUGE(count, builder.getInt64(MIN_TRIPS)));
     }
-    auto *load = dyn_cast<LoadInst>(&inst);
-    auto *store = dyn_cast<StoreInst>(&inst);
-    if (load && load->isVolatile()) return !load->isAtomic() && analyseAccess(loop, inst, load->getPointerOperand(), load->getType(), load->getAlign());
-    if (store) return store->isVolatile() && !store->isAtomic() && analyseAccess(loop, inst, store->getPointerOperand(), store->getValueOperand()->getType(), store->getAlign());
-    if (load) return load->isSimple();
-    return !inst.mayHaveSideEffects();
-  }
-
-  /* A load of a memory's base: invariant, from a constant offset of the vmctx, the function's first parameter. */
-  LoadInst *memoryBase(Loop *loop, const SCEV *pointer) {
-    auto *unknown = dyn_cast<SCEVUnknown>(evolution.getPointerBase(pointer));
-    auto *load = unknown ? dyn_cast<LoadInst>(unknown->getValue()) : nullptr;
-    if (!load || loop->contains(load) || !load->hasMetadata(LLVMContext::MD_invariant_load) || load->isVolatile()) return nullptr;
-    APInt offset(64, 0);
-    const DataLayout &layout = function.getDataLayout();
-    const Value *from = load->getPointerOperand()->stripAndAccumulateConstantOffsets(layout, offset, true);
-    return function.arg_size() > 0 && from == function.getArg(0) && offset.uge(WAOT_VMCTX_SIZE) ? load : nullptr;
-  }
-
-  bool analyseAccess(Loop *loop, Instruction &inst, Value *pointer, Type *type, Align align) {
-    /* Alignment 1 and volatile: linear memory. Volatile accesses of globals and tables are aligned to 8. */
-    if (align != Align(1)) return false;
-    const SCEV *address = evolution.getSCEV(pointer);
-    LoadInst *base = memoryBase(loop, address);
-    if (!base) return false;
-    Access access = {&inst, base, nullptr, nullptr, 0, function.getDataLayout().getTypeStoreSize(type).getFixedValue()};
-    if (!decompose(loop, evolution.removePointerBase(address), access)) return false;
-    accesses.push_back(access);
-    return true;
-  }
-
-  /* Takes base-relative address = offset + index apart, index = start + k * step in iteration k. */
-  bool decompose(Loop *loop, const SCEV *relative, Access &access) {
-    if (isa<SCEVCouldNotCompute>(relative) || relative->getType() != i64) return false;
-    if (auto *sum = dyn_cast<SCEVAddExpr>(relative)) {
-      if (auto *constant = dyn_cast<SCEVConstant>(sum->getOperand(0))) {
-        if (constant->getAPInt().ugt(UINT64_C(1) << 33)) return false;
-        access.offset = constant->getAPInt().getZExtValue();
-        relative = evolution.getMinusSCEV(relative, constant);
-      }
-    }
-    const SCEV *index = relative;
-    auto *wide = dyn_cast<SCEVZeroExtendExpr>(index);
-    if (wide && wide->getOperand()->getType()->isIntegerTy(32) && isa<SCEVAddRecExpr>(wide->getOperand())) {
-      auto *narrow = cast<SCEVAddRecExpr>(wide->getOperand());
-      if (narrow->getLoop() != loop || !narrow->isAffine()) return loopInvariant(loop, index, access);
-      access.start = evolution.getZeroExtendExpr(narrow->getStart(), i64);
-      access.step = evolution.getSignExtendExpr(narrow->getStepRecurrence(evolution), i64);
-    } else if (auto *recurrence = dyn_cast<SCEVAddRecExpr>(index); recurrence && recurrence->getLoop() == loop) {
-      /* Scalar evolution has proved that the 32-bit index does not wrap and widened it itself. */
-      if (!recurrence->isAffine()) return false;
-      access.start = recurrence->getStart();
-      access.step = recurrence->getStepRecurrence(evolution);
-      if (evolution.getSignedRange(access.start).getSignedMax().sgt(INT64_C(1) << 34) || evolution.getSignedRange(access.start).getSignedMin().slt(-(INT64_C(1) << 34))) return false;
-      if (evolution.getSignedRange(access.step).getSignedMax().sgt(INT64_C(1) << 31) || evolution.getSignedRange(access.step).getSignedMin().slt(-(INT64_C(1) << 31))) return false;
-    } else {
-      return loopInvariant(loop, index, access);
-    }
-    return evolution.isLoopInvariant(access.start, loop) && evolution.isLoopInvariant(access.step, loop) && expandable(loop, access.start) && expandable(loop, access.step);
-  }
-
-  bool loopInvariant(Loop *loop, const SCEV *index, Access &access) {
-    if (!evolution.isLoopInvariant(index, loop) || !expandable(loop, index)) return false;
-    /* At most a 32-bit index and an offset: anything else is not an address of ours. */
-    if (evolution.getUnsignedRangeMax(index).ugt(UINT64_C(1) << 34)) return false;
-    access.start = index;
-    access.step = evolution.getZero(i64);
-    return true;
-  }
-
-  bool expandable(Loop *loop, const SCEV *expression) {
-    SCEVExpander expander(evolution, "waot");
-    return expander.isSafeToExpandAt(expression, loop->getLoopPreheader()->getTerminator());
-  }
-
-  /* One check for all accesses of the same index: the one that reaches furthest decides (offsets are not negative). */
-  bool makeChecks(Loop *) {
-    for (const Access &access : accesses) {
-      uint64_t end = access.offset + access.width;
-      auto *same = find_if(checks, [&](const Check &check) { return check.base == access.base && check.start == access.start && check.step == access.step; });
-      if (same != checks.end()) same->end = std::max(same->end, end);
-      else checks.push_back({access.base, access.start, access.step, end});
-    }
-    return checks.size() <= MAX_CHECKS;
+    return builder.CreateAnd(all, worth);
   }
 
   /* The memory's length in bytes, by way of the vm_memory that the base was loaded from. */
@@ -227,113 +143,182 @@ private:
     return builder.CreateAlignedLoad(i64, builder.CreateConstGEP1_64(builder.getInt8Ty(), memory, WAOT_MEMORY_HEAD_LENGTH), Align(8), "length");
   }
 
-  /* Whether no iteration leaves its memory, as an i1 computed before the loop; NULL when there is nothing to ask. */
-  Value *emitChecks(Instruction *before, SCEVExpander &expander, Value *taken) {
+  /* Whether no iteration leaves its memory, as an i1 computed before the loop. */
+  Value *emitRangeChecks(Instruction *before, SCEVExpander &expander) {
     IRBuilder<> builder(before);
-    Value *all = nullptr;
-    auto require = [&](Value *condition) { all = all ? builder.CreateAnd(all, condition) : condition; };
-    if (evolution.getUnsignedRangeMax(backedges).ugt(maxBackedges)) require(builder.CreateICmpULE(taken, builder.getInt64(maxBackedges)));
+    Value *all = builder.getTrue();
     SmallDenseMap<LoadInst *, Value *, 4> lengths;
-    for (const Check &check : checks) {
-      Value *&length = lengths[check.base];
-      if (!length) length = memoryLength(builder, check.base);
-      Value *start = expander.expandCodeFor(check.start, i64, before);
-      Value *step = expander.expandCodeFor(check.step, i64, before);
-      Value *last = builder.CreateAdd(start, builder.CreateMul(step, taken));
-      /* Between first and last the index is monotone: if both are in [0, length - end], so are all, and the 32-bit index never wrapped. Signed: nothing here reaches 2^63 once
-       * the count is bounded. */
-      Value *limit = builder.CreateSub(length, builder.getInt64(check.end));
-      for (Value *index : {start, last}) {
-        require(builder.CreateICmpSGE(index, builder.getInt64(0)));
-        require(builder.CreateICmpSLE(index, limit));
+    first.clear(), steps.clear();
+    for (const Stream &stream : nest.streams) {
+      const SCEV *least = evolution.getAddExpr(stream.start, evolution.getConstant(stream.start->getType(), (uint64_t)stream.least, true));
+      Value *index = expander.expandCodeFor(evolution.getNoopOrZeroExtend(least, i64), i64, before);
+      first.push_back(index);
+      Value *lowest = index, *highest = index;
+      for (auto [loop, step] : stream.steps) {
+        steps.push_back(expander.expandCodeFor(step, i64, before));
+        Value *moved = builder.CreateMul(steps.back(), taken[loop]);
+        if (evolution.isKnownNonNegative(step)) highest = builder.CreateAdd(highest, moved);
+        else if (evolution.isKnownNonPositive(step)) lowest = builder.CreateAdd(lowest, moved);
+        else {
+          highest = builder.CreateAdd(highest, builder.CreateBinaryIntrinsic(Intrinsic::smax, moved, builder.getInt64(0)));
+          lowest = builder.CreateAdd(lowest, builder.CreateBinaryIntrinsic(Intrinsic::smin, moved, builder.getInt64(0)));
+        }
       }
+      Value *&length = lengths[stream.base];
+      if (!length) length = memoryLength(builder, stream.base);
+      if (!stream.narrow || lowest != index) all = builder.CreateAnd(all, builder.CreateICmpSGE(lowest, builder.getInt64(0)));
+      all = builder.CreateAnd(all, builder.CreateICmpSLE(highest, builder.CreateSub(length, builder.getInt64((int64_t)stream.end))));
     }
     return all;
   }
 
-  void transform(Loop *loop) {
-    BasicBlock *check = loop->getLoopPreheader();
-    SCEVExpander expander(evolution, "waot");
-    Value *taken = expander.expandCodeFor(backedges, i64, check->getTerminator());
-    Value *inRange = emitChecks(check->getTerminator(), expander, taken);
-    if (inRange && !isa<Constant>(inRange)) makeExactCopy(loop, check, inRange);
-    else if (inRange && !cast<Constant>(inRange)->isOneValue()) return; /* known to leave its memory: the loop stays as it is */
-    chargeWhole(loop, taken);
-    makePlain(loop, expander);
-    evolution.forgetLoop(loop);
-  }
-
-  /* Clones the loop as it is; the check decides between the two. Values used after the loop come through the exit block's phis, since the loop is in LCSSA form. */
-  void makeExactCopy(Loop *loop, BasicBlock *check, Value *inRange) {
+  /* Clones the nest as it is; the checks decide between the two. Values used after the loop come through the exit block's phis, since the loop is in LCSSA form. */
+  Loop *makeExactCopy(Loop *loop, BasicBlock *check, Value *fits, BasicBlock *range, Value *inRange) {
     BasicBlock *exit = loop->getExitBlock();
-    BasicBlock *preheader = SplitBlock(check, check->getTerminator(), &dominators, &loops, nullptr, loop->getHeader()->getName() + ".plain");
+    BasicBlock *preheader = SplitBlock(range, range->getTerminator(), &dominators, &info, nullptr, loop->getHeader()->getName() + ".plain");
     ValueToValueMapTy map;
     SmallVector<BasicBlock *, 8> blocks;
-    Loop *exact = cloneLoopWithPreheader(preheader, check, loop, map, ".exact", &loops, &dominators, blocks);
+    Loop *exact = cloneLoopWithPreheader(preheader, check, loop, map, ".exact", &info, &dominators, blocks);
     remapInstructionsInBlocks(blocks, map);
-    Instruction *old = check->getTerminator();
-    IRBuilder<>(old).CreateCondBr(inRange, preheader, exact->getLoopPreheader());
-    old->eraseFromParent();
+    ReplaceInstWithInst(range->getTerminator(), BranchInst::Create(preheader, exact->getLoopPreheader(), inRange));
+    if (check != range) ReplaceInstWithInst(check->getTerminator(), BranchInst::Create(range, exact->getLoopPreheader(), fits));
     for (PHINode &phi : exit->phis()) {
       Value *value = phi.getIncomingValueForBlock(loop->getLoopLatch());
       auto mapped = map.find(value);
       phi.addIncoming(mapped == map.end() ? value : static_cast<Value *>(mapped->second), cast<BasicBlock>(map[loop->getLoopLatch()]));
     }
     dominators.changeImmediateDominator(exit, check);
-    formDedicatedExitBlocks(exact, &dominators, &loops, nullptr, true);
-    formDedicatedExitBlocks(loop, &dominators, &loops, nullptr, true);
+    formDedicatedExitBlocks(exact, &dominators, &info, nullptr, true);
+    formDedicatedExitBlocks(loop, &dominators, &info, nullptr, true);
+    return exact;
   }
 
-  /* Replaces the charges of the loop. Code that is not metered has none. */
-  void chargeWhole(Loop *loop, Value *taken) {
-    if (!charges.empty()) {
+  /* Replaces the charges of the nest. Code that is not metered has none. */
+  void chargeWhole(Loop *loop) {
+    if (!nest.anyCharge) return;
+    IRBuilder<> builder(loop->getLoopPreheader()->getTerminator());
+    SmallVector<Value *, 4> bill(nest.loops.size(), builder.getInt64(0)); /* of all of a loop's iterations; inner loops come after their parents */
+    for (int i = (int)nest.loops.size() - 1; i >= 0; i--) {
       uint64_t cost = 0;
-      for (CallInst *charge : charges) cost += constantCharge(charge)->getZExtValue();
-      IRBuilder<> builder(loop->getLoopPreheader()->getTerminator());
-      Value *iterations = builder.CreateAdd(taken, builder.getInt64(1), "", true, true);
-      emitCharge(builder, builder.CreateMul(iterations, builder.getInt64(cost), "", true, true), charges.front());
+      for (CallInst *charge : nest.loops[i].charges) cost += constantCharge(charge)->getZExtValue();
+      Value *each = builder.CreateAdd(bill[i], builder.getInt64(cost), "", true, true);
+      bill[i] = builder.CreateMul(builder.CreateAdd(taken[i], builder.getInt64(1), "", true, true), each, "", true, true);
+      if (nest.loops[i].always && i > 0) {
+        Value *&around = bill[nest.loops[i].parent];
+        around = builder.CreateAdd(around, bill[i], "", true, true);
+      } else if (!isa<ConstantInt>(bill[i]) || !cast<ConstantInt>(bill[i])->isZero()) {
+        IRBuilder<> there(nest.loops[i].loop->getLoopPreheader()->getTerminator());
+        emitCharge(there, bill[i], nest.anyCharge);
+      }
     }
-    if (!sometimes.empty()) gather(loop);
-    for (CallInst *charge : charges) charge->eraseFromParent();
-    for (CallInst *charge : sometimes) charge->eraseFromParent();
+    for (NestLoop &one : nest.loops)
+      if (!one.sometimes.empty()) gather(one);
+    for (NestLoop &one : nest.loops)
+      for (auto *charges : {&one.charges, &one.sometimes})
+        for (CallInst *charge : *charges) charge->eraseFromParent();
   }
 
   /* Adds up what some iterations cost in a variable, to be charged at the exit; the variable becomes a value of the loop at once. */
-  void gather(Loop *loop) {
+  void gather(NestLoop &one) {
     AllocaInst *owed = IRBuilder<>(&function.getEntryBlock().front()).CreateAlloca(i64, nullptr, "owed");
-    IRBuilder<> builder(loop->getLoopPreheader()->getTerminator());
+    IRBuilder<> builder(one.loop->getLoopPreheader()->getTerminator());
     builder.CreateStore(builder.getInt64(0), owed);
-    for (CallInst *charge : sometimes) {
+    for (CallInst *charge : one.sometimes) {
       builder.SetInsertPoint(charge);
       builder.CreateStore(builder.CreateAdd(builder.CreateLoad(i64, owed), charge->getArgOperand(0), "", true, true), owed);
     }
-    BasicBlock *exit = loop->getExitBlock();
+    BasicBlock *exit = one.loop->getExitBlock();
     builder.SetInsertPoint(exit, exit->getFirstInsertionPt());
-    emitCharge(builder, builder.CreateLoad(i64, owed), sometimes.front());
+    emitCharge(builder, builder.CreateLoad(i64, owed), nest.anyCharge);
     PromoteMemToReg({owed}, dominators);
   }
 
-  /* Accesses without volatile, addressed by a 64-bit induction variable that is known not to wrap: what the vectoriser understands. */
-  void makePlain(Loop *loop, SCEVExpander &expander) {
-    if (accesses.empty()) return;
-    BasicBlock *preheader = loop->getLoopPreheader();
-    IRBuilder<> builder(&loop->getHeader()->front());
-    PHINode *iteration = builder.CreatePHI(i64, 2, "iteration");
-    builder.SetInsertPoint(loop->getLoopLatch()->getTerminator());
-    iteration->addIncoming(builder.getInt64(0), preheader);
-    iteration->addIncoming(builder.CreateAdd(iteration, builder.getInt64(1), "", true, true), loop->getLoopLatch());
-    for (const Access &access : accesses) {
-      Instruction *before = preheader->getTerminator();
-      Value *start = expander.expandCodeFor(access.start, i64, before);
-      Value *step = expander.expandCodeFor(access.step, i64, before);
-      bool rising = evolution.isKnownNonNegative(access.step);
-      builder.SetInsertPoint(access.inst);
-      Value *first = access.offset == 0 ? start : IRBuilder<>(before).CreateAdd(start, builder.getInt64(access.offset), "", true, true);
-      Value *index = builder.CreateAdd(first, builder.CreateMul(iteration, step, "", rising, true), "", rising, true);
-      Value *pointer = builder.CreateGEP(builder.getInt8Ty(), access.base, index, "", GEPNoWrapFlags::inBounds() | GEPNoWrapFlags::noUnsignedWrap());
-      if (auto *load = dyn_cast<LoadInst>(access.inst)) load->setVolatile(false), load->setOperand(LoadInst::getPointerOperandIndex(), pointer);
-      else cast<StoreInst>(access.inst)->setVolatile(false), access.inst->setOperand(StoreInst::getPointerOperandIndex(), pointer);
+  PHINode *iterationOf(unsigned number) {
+    PHINode *&phi = iteration[number];
+    if (phi) return phi;
+    Loop *loop = nest.loops[number].loop;
+    phi = IRBuilder<>(&loop->getHeader()->front()).CreatePHI(i64, 2, "iteration");
+    IRBuilder<> builder(loop->getLoopLatch()->getTerminator());
+    phi->addIncoming(builder.getInt64(0), loop->getLoopPreheader());
+    phi->addIncoming(builder.CreateAdd(phi, builder.getInt64(1), "", true, true), loop->getLoopLatch());
+    return phi;
+  }
+
+  /* Accesses without volatile, addressed by 64-bit induction variables that are known not to wrap: what the vectoriser understands. */
+  void makePlain() {
+    iteration.assign(nest.loops.size(), nullptr);
+    SmallVector<Value **, 8> stepsOf;
+    Value **next = steps.data();
+    for (const Stream &stream : nest.streams) stepsOf.push_back(next), next += stream.steps.size();
+    for (const Access &access : nest.accesses) {
+      if (access.exact) readdress(access, stepsOf[access.stream]);
+      if (auto *load = dyn_cast<LoadInst>(access.inst)) load->setVolatile(false);
+      else cast<StoreInst>(access.inst)->setVolatile(false);
     }
+    separate();
+  }
+
+  /* Where a stream's accesses are at least and at most, in any execution of the nest: offsets from its memory's base. */
+  std::pair<APInt, APInt> rangeOf(const Stream &stream) {
+    const SCEV *least = evolution.getAddExpr(stream.start, evolution.getConstant(stream.start->getType(), (uint64_t)stream.least, true));
+    const SCEV *lowest = evolution.getNoopOrZeroExtend(least, i64), *highest = lowest;
+    for (auto [loop, step] : stream.steps) {
+      const SCEV *moved = evolution.getMulExpr(step, nest.loops[loop].backedges);
+      lowest = evolution.getAddExpr(lowest, evolution.getSMinExpr(moved, evolution.getZero(i64)));
+      highest = evolution.getAddExpr(highest, evolution.getSMaxExpr(moved, evolution.getZero(i64)));
+    }
+    APInt from = evolution.getSignedRangeMin(lowest), to = evolution.getSignedRangeMax(highest);
+    if (to.sgt(INT64_C(1) << 33)) return {APInt::getSignedMinValue(64), APInt::getSignedMaxValue(64)}; /* not known */
+    return {from, to + stream.end};
+  }
+
+  /* Tells LLVM which streams never meet: a program's static arrays. The ranges are of all executions, as alias scopes want it. */
+  void separate() {
+    SmallVector<unsigned, 8> region; /* of each stream: streams that may meet are in one */
+    SmallVector<std::pair<APInt, APInt>, 8> ranges;
+    for (const Stream &stream : nest.streams) {
+      region.push_back((unsigned)region.size());
+      ranges.push_back(rangeOf(stream));
+      for (unsigned i = 0; i + 1 < region.size(); i++) {
+        bool apart = nest.streams[i].base == stream.base && (ranges[i].second.sle(ranges.back().first) || ranges.back().second.sle(ranges[i].first));
+        if (apart || region[i] == region.back()) continue;
+        for (unsigned &one : region)
+          if (one == region[i]) one = region.back();
+      }
+    }
+    SmallSetVector<unsigned, 8> regions(region.begin(), region.end());
+    if (regions.size() < 2) return;
+    MDBuilder metadata(function.getContext());
+    MDNode *domain = metadata.createAnonymousAliasScopeDomain();
+    SmallDenseMap<unsigned, Metadata *, 8> scopes;
+    for (unsigned one : regions) scopes[one] = metadata.createAnonymousAliasScope(domain);
+    for (const Access &access : nest.accesses) {
+      SmallVector<Metadata *, 8> others;
+      for (unsigned one : regions)
+        if (one != region[access.stream]) others.push_back(scopes[one]);
+      access.inst->setMetadata(LLVMContext::MD_alias_scope, MDNode::get(function.getContext(), {scopes[region[access.stream]]}));
+      access.inst->setMetadata(LLVMContext::MD_noalias, MDNode::get(function.getContext(), others));
+    }
+  }
+
+  /* The index is summed up from the outermost loop inwards, each partial sum outside the loops that it does not depend on. */
+  void readdress(const Access &access, Value **step) {
+    const Stream &stream = nest.streams[access.stream];
+    Value *index = first[access.stream];
+    bool rising = true; /* so far, no partial sum is negative */
+    for (size_t i = 0; i < stream.steps.size(); i++) {
+      bool last = i + 1 == stream.steps.size();
+      PHINode *phi = iterationOf(stream.steps[i].first);
+      IRBuilder<> builder(last ? access.inst : nest.loops[stream.steps[i + 1].first].loop->getLoopPreheader()->getTerminator());
+      rising &= evolution.isKnownNonNegative(stream.steps[i].second);
+      index = builder.CreateAdd(index, builder.CreateMul(phi, step[i], "", rising, true), "", rising, true);
+    }
+    IRBuilder<> builder(access.inst);
+    GEPNoWrapFlags flags = GEPNoWrapFlags::inBounds() | GEPNoWrapFlags::noUnsignedWrap();
+    Value *pointer = builder.CreateGEP(builder.getInt8Ty(), stream.base, index, "", flags);
+    uint64_t beyond = (uint64_t)(access.constant - stream.least) + access.offset;
+    if (beyond != 0) pointer = builder.CreateGEP(builder.getInt8Ty(), pointer, builder.getInt64((int64_t)beyond), "", flags);
+    access.inst->setOperand(isa<LoadInst>(access.inst) ? LoadInst::getPointerOperandIndex() : StoreInst::getPointerOperandIndex(), pointer);
   }
 };
 

@@ -1,12 +1,12 @@
 /*
- * checker_linux.c - the thread that ticks every thread in wasm, once a period.
+ * checker.c - the thread that ticks every thread in wasm, once a period.
  *
- * Entering and leaving wasm take no lock and no fence. Two races with the checker are closed by membarrier(PRIVATE_EXPEDITED), which makes all running
- * threads of the process pass a full barrier:
+ * Entering and leaving wasm take no lock and no fence. Two races with the checker are closed by a barrier that it makes all running threads pass (waot_os_barrier:
+ * membarrier on Linux, reading their registers through Mach on macOS):
  *   going to sleep: asleep = 1; barrier; look at all in_wasm once more. An entry sets in_wasm, then reads asleep: one of the two sees the other's store.
  *   ticking: tick_pending = 1; barrier; look at in_wasm once more; send, or take it back. A leaving thread clears in_wasm, then reads tick_pending, and
  *   waits while it is set. So no host code is ever interrupted by a tick (no EINTR), and at most one is pending for each thread.
- * Where membarrier is not to be had (some sandboxes) the checker never sleeps, and a tick can now and then reach host code, where it does nothing.
+ * Where there is no such barrier (some sandboxes) the checker never sleeps, and a tick can now and then reach host code, where it does nothing.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -15,15 +15,9 @@
 #include "thread.h"
 
 #include <errno.h>
-#include <linux/futex.h>
-#include <linux/membarrier.h>
 #include <sched.h>
 #include <signal.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { CHECKER_AWAKE = 0, CHECKER_ASLEEP = 1, CHECKER_NONE = 2 };
 
@@ -41,25 +35,13 @@ uint32_t waot_checker_asleep = CHECKER_NONE;
 
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct timespec period;
-static bool have_membarrier;
+static bool have_barrier;
 
-static long futex(uint32_t *word, int operation, uint32_t value) { return syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0); }
-static void barrier_everywhere(void) {
-  if (have_membarrier) syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
-}
 static uint32_t load(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }
 static void store(uint32_t *word, uint32_t value) { __atomic_store_n(word, value, __ATOMIC_SEQ_CST); }
 
-static void send_tick(struct waot_thread_record *t, pid_t process) {
-  siginfo_t info;
-  memset(&info, 0, sizeof info);
-  info.si_signo = waot_tick_signal;
-  info.si_code = SI_QUEUE;
-  info.si_pid = process;
-  info.si_uid = getuid();
-  info.si_value.sival_ptr = &t->head;
-  /* Fails when the queue of pending signals is full (RLIMIT_SIGPENDING): try again in the next period. */
-  if (syscall(SYS_rt_tgsigqueueinfo, process, t->tid, waot_tick_signal, &info) != 0) store(&t->head.tick_pending, 0);
+static void send_tick(struct waot_thread_record *t) {
+  if (waot_os_send_tick(&t->os, waot_tick_signal, &t->head) != 0) store(&t->head.tick_pending, 0);
 }
 
 /* Whether a tick that has not been answered so far is to be sent again: a handler that somebody put over ours, a debugger or a sigwait may have had it. Ever more rarely,
@@ -74,8 +56,7 @@ static bool scan(void) {
   bool active = false, due = false;
   waot_handlers_check();
   waot_deadlines_check(); /* first: the tick of this very scan can then end what is late */
-  pid_t process = getpid();
-  pthread_mutex_lock(&waot_threads_lock); /* held over the sends: a linked thread is alive, so its tid is its own */
+  pthread_mutex_lock(&waot_threads_lock); /* held over the sends: a linked thread is alive, so its name is its own */
   for (struct waot_thread_record *t = waot_threads; t; t = t->next) {
     t->tick_due = false;
     if (!load(&t->head.in_wasm)) continue;
@@ -86,10 +67,10 @@ static bool scan(void) {
     t->tick_due = due = true;
   }
   if (due) {
-    barrier_everywhere();
+    if (have_barrier) waot_os_barrier(true);
     for (struct waot_thread_record *t = waot_threads; t; t = t->next) {
       if (!t->tick_due) continue;
-      if (load(&t->head.in_wasm)) send_tick(t, process);
+      if (load(&t->head.in_wasm)) send_tick(t);
       else store(&t->head.tick_pending, 0);
     }
   }
@@ -97,9 +78,11 @@ static bool scan(void) {
   return active;
 }
 
+/* Whether any thread is in wasm, after a barrier. */
 static bool any_in_wasm(void) {
   bool active = false;
   pthread_mutex_lock(&waot_threads_lock);
+  waot_os_barrier(false);
   for (struct waot_thread_record *t = waot_threads; t && !active; t = t->next) active = load(&t->head.in_wasm) != 0;
   pthread_mutex_unlock(&waot_threads_lock);
   return active;
@@ -108,17 +91,16 @@ static bool any_in_wasm(void) {
 /* Sleeps until a thread enters wasm. */
 static void sleep_until_woken(void) {
   store(&waot_checker_asleep, CHECKER_ASLEEP);
-  barrier_everywhere();
   if (any_in_wasm()) store(&waot_checker_asleep, CHECKER_AWAKE);
-  while (load(&waot_checker_asleep) == CHECKER_ASLEEP) futex(&waot_checker_asleep, FUTEX_WAIT, CHECKER_ASLEEP);
+  while (load(&waot_checker_asleep) == CHECKER_ASLEEP) waot_os_wait(&waot_checker_asleep, CHECKER_ASLEEP);
 }
 
 static void *checker_main(void *unused) {
-  prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); /* nanoseconds; by default the kernel may wake us 50 us late */
+  waot_os_begin_checker();
   for (int idle = 0;;) {
-    clock_nanosleep(CLOCK_MONOTONIC, 0, &period, NULL);
+    waot_os_sleep(&period);
     if (scan()) idle = 0;
-    else if (++idle >= IDLE_PERIODS && have_membarrier) {
+    else if (++idle >= IDLE_PERIODS && have_barrier) {
       sleep_until_woken();
       waot_handlers_check(); /* at once: much may have happened meanwhile */
       idle = 0;
@@ -129,7 +111,7 @@ static void *checker_main(void *unused) {
 
 /* Under start_lock. */
 static int start_thread(void) {
-  have_membarrier = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+  have_barrier = waot_os_barrier_init();
   pthread_attr_t attr;
   int error = pthread_attr_init(&attr);
   if (error) return error;
@@ -140,7 +122,6 @@ static int start_thread(void) {
   pthread_sigmask(SIG_SETMASK, &all, &before); /* inherited: no handler of the process ever runs on the checker */
   pthread_t thread;
   error = pthread_create(&thread, &attr, checker_main, NULL);
-  if (error == 0) pthread_setname_np(thread, "waot-checker");
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   pthread_attr_destroy(&attr);
   if (error == 0) store(&waot_checker_asleep, CHECKER_AWAKE);
@@ -161,7 +142,7 @@ int waot_checker_wake(void) {
   int error = 0;
   uint32_t expected = CHECKER_ASLEEP;
   if (__atomic_compare_exchange_n(&waot_checker_asleep, &expected, CHECKER_AWAKE, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
-    futex(&waot_checker_asleep, FUTEX_WAKE, 1);
+    waot_os_wake(&waot_checker_asleep);
   } else if (expected == CHECKER_NONE) {
     pthread_mutex_lock(&start_lock);
     if (load(&waot_checker_asleep) == CHECKER_NONE) error = start_thread();
@@ -182,7 +163,7 @@ void waot_tick_wait(struct waot_thread *thread) {
   clock_gettime(CLOCK_MONOTONIC, &begin);
   for (int turn = 0; load(&thread->tick_pending); turn++) {
     if (turn < TICK_WAIT_YIELDS) sched_yield();
-    else clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL); /* yielding lets no thread of lower priority run, and the checker can be one */
+    else waot_os_sleep(&nap); /* yielding lets no thread of lower priority run, and the checker can be one */
     clock_gettime(CLOCK_MONOTONIC, &now);
     if ((now.tv_sec - begin.tv_sec) * INT64_C(1000000000) + (now.tv_nsec - begin.tv_nsec) > TICK_WAIT_NS) store(&thread->tick_pending, 0);
   }
@@ -201,6 +182,7 @@ void waot_checker_fork_parent(void) {
 
 void waot_checker_fork_child(void) {
   pthread_mutex_init(&start_lock, NULL);
+  waot_os_wait_fork_child();
   waot_threads_fork_child();
   store(&waot_checker_asleep, CHECKER_NONE); /* the next entry, or return to wasm, starts one */
 }

@@ -1,0 +1,137 @@
+/* os_linux.c - os.h for Linux. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#if defined(__linux__)
+#include "os.h"
+
+#include <dlfcn.h>
+#include <inttypes.h>
+#include <link.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* --- ticks -------------------------------------------------------------------------------------------------------- */
+
+struct waot_os_words waot_os_tick_words(void) {
+  struct waot_os_words words;
+  snprintf(words.text, sizeof words.text, "a real-time signal, %d to %d, or SIGRTMIN+n", SIGRTMIN, SIGRTMAX);
+  return words;
+}
+int waot_os_default_tick(void) { return SIGRTMIN + 8; }
+bool waot_os_can_tick(int signal) { return signal >= SIGRTMIN && signal <= SIGRTMAX; }
+
+void waot_os_thread_self(struct waot_os_thread *thread) { thread->tid = (pid_t)syscall(SYS_gettid); }
+void waot_os_thread_release(struct waot_os_thread *thread) { (void)thread; }
+
+int waot_os_send_tick(const struct waot_os_thread *thread, int signal, struct waot_thread *head) {
+  pid_t process = getpid();
+  siginfo_t info;
+  memset(&info, 0, sizeof info);
+  info.si_signo = signal;
+  info.si_code = SI_QUEUE;
+  info.si_pid = process;
+  info.si_uid = getuid();
+  info.si_value.sival_ptr = head;
+  /* Fails when the queue of pending signals is full (RLIMIT_SIGPENDING). */
+  return syscall(SYS_rt_tgsigqueueinfo, process, thread->tid, signal, &info) == 0 ? 0 : -1;
+}
+
+bool waot_os_is_tick(const siginfo_t *info, const struct waot_thread *head, pid_t own_pid) {
+  return info->si_code == SI_QUEUE && info->si_pid == own_pid && head && info->si_value.sival_ptr == head;
+}
+
+void waot_os_send_again(int signal, siginfo_t *info) { syscall(SYS_rt_tgsigqueueinfo, getpid(), (pid_t)syscall(SYS_gettid), signal, info); }
+bool waot_os_is_fault(const siginfo_t *info) { return info->si_code > 0; }
+
+bool waot_os_barrier_init(void) { return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0; }
+void waot_os_barrier(bool only_due) {
+  (void)only_due;
+  syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+}
+
+static long futex(uint32_t *word, int operation, uint32_t value) { return syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0); }
+void waot_os_wait(uint32_t *word, uint32_t value) { futex(word, FUTEX_WAIT, value); }
+void waot_os_wake(uint32_t *word) { futex(word, FUTEX_WAKE, 1); }
+void waot_os_wait_fork_child(void) {}
+void waot_os_sleep(const struct timespec *time) { clock_nanosleep(CLOCK_MONOTONIC, 0, time, NULL); }
+
+void waot_os_begin_checker(void) {
+  prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); /* nanoseconds; by default the kernel may wake us 50 us late */
+  pthread_setname_np(pthread_self(), "waot-checker");
+}
+
+/* --- threads ------------------------------------------------------------------------------------------------------ */
+
+extern void *__libc_stack_end; /* ld.so: a place near the top of the main thread's stack */
+static __thread struct waot_passing passing __attribute__((tls_model("initial-exec")));
+
+int waot_os_threads_init(void) { return 0; }
+struct waot_passing waot_os_passing(void) { return passing; }
+void waot_os_set_passing(struct waot_passing next) { passing = next; }
+
+int waot_os_stack(struct waot_os_stack *stack) {
+  pthread_attr_t attr;
+  void *low = NULL;
+  size_t size = 0, guard = 0;
+  if (pthread_getattr_np(pthread_self(), &attr) != 0) return -1;
+  int failed = pthread_attr_getstack(&attr, &low, &size) | pthread_attr_getguardsize(&attr, &guard);
+  pthread_attr_destroy(&attr);
+  if (failed) return -1;
+  uintptr_t main_stack = (uintptr_t)__libc_stack_end, start = (uintptr_t)low;
+  bool is_main = main_stack >= start && main_stack < start + size;
+  *stack = (struct waot_os_stack){ start, start + size, is_main, is_main || guard != 0 };
+  return 0;
+}
+
+bool waot_os_map_guard(void *at, size_t size) {
+  void *guard = mmap(at, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+  if (guard == MAP_FAILED) return false;
+  if (guard == at) return true;
+  munmap(guard, size); /* a kernel before 4.17 takes the address for a hint */
+  return false;
+}
+
+size_t waot_os_signal_frame(void) {
+  size_t frame = getauxval(AT_MINSIGSTKSZ); /* what this kernel needs for the registers of this CPU; 0 from an old kernel */
+  return frame < (size_t)MINSIGSTKSZ ? (size_t)MINSIGSTKSZ : frame;
+}
+
+/* --- address space ------------------------------------------------------------------------------------------------ */
+
+int waot_os_each_mapping(uintptr_t from, bool (*visit)(void *data, const struct waot_os_mapping *mapping), void *data) {
+  FILE *maps = fopen("/proc/self/maps", "re");
+  if (maps == NULL) return -1;
+  char *line = NULL;
+  size_t size = 0;
+  bool more = true;
+  while (more && getline(&line, &size, maps) > 0) {
+    struct waot_os_mapping mapping;
+    char permissions[5];
+    if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s", &mapping.start, &mapping.end, permissions) != 3 || mapping.end <= from) continue;
+    mapping.readable = permissions[0] == 'r';
+    mapping.writable = permissions[1] == 'w';
+    mapping.executable = permissions[2] == 'x';
+    more = visit(data, &mapping);
+  }
+  free(line);
+  fclose(maps);
+  return 0;
+}
+
+uintptr_t waot_os_load_address(void *handle, const void *symbol) {
+  (void)symbol;
+  struct link_map *map = NULL;
+  return dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0 ? map->l_addr : 0;
+}
+#else
+typedef int waot_os_linux_is_empty_here;
+#endif

@@ -1,0 +1,91 @@
+/** Stacks of traps in random modules: under -g, V8's frames to the byte, at every level. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { CompileError, openCompiler } from '../../compiler/index.js';
+import type { ValType, WasmModule } from '../../compiler/wasm/module.js';
+import { parseModule } from '../../compiler/wasm/parse.js';
+import { Global, load, Table, Trap } from '../../loader/index.js';
+import { findWasmOpt, generateModule } from '../fuzz/generate.js';
+import { Random } from '../fuzz/random.js';
+import { sessionOfAll } from '../fuzz/session.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'wasm-aot-random-'));
+const compiler = await openCompiler({ workers: 1 });
+test.after(async () => {
+  await compiler.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const zero = (type: ValType): unknown => (type === 'i64' ? 0n : type === 'externref' || type === 'funcref' ? null : 0);
+
+/** Imports of zeros, for V8 or for us. */
+function makeImports({ imports, types }: WasmModule, ours: boolean): WebAssembly.Imports {
+  const made: Record<string, Record<string, unknown>> = {};
+  for (const { module: from, name, desc } of imports) {
+    made[from] ??= {};
+    const element = (type: string) => (type === 'funcref' && !ours ? 'anyfunc' : type);
+    if (desc.kind === 'func') {
+      const { results } = types[desc.type];
+      made[from][name] = () => (results.length > 1 ? results.map(zero) : results.length === 1 ? zero(results[0]) : undefined);
+    } else if (desc.kind === 'global') {
+      const type = { value: element(desc.type.type) as 'i32', mutable: desc.type.mutable };
+      made[from][name] = ours ? new Global(type, zero(desc.type.type) as number) : new WebAssembly.Global(type, zero(desc.type.type) as number);
+    } else if (desc.kind === 'memory') made[from][name] = new WebAssembly.Memory({ initial: desc.type.limits.min, maximum: desc.type.limits.max });
+    else {
+      const type = { element: element(desc.type.element) as 'anyfunc', initial: desc.type.limits.min, maximum: desc.type.limits.max };
+      made[from][name] = ours ? new Table(type as never) : new WebAssembly.Table(type);
+    }
+  }
+  return made as WebAssembly.Imports;
+}
+
+function stackOf(exports: Record<string, unknown>, name: string, args: readonly unknown[]): { error: unknown; frames: string } {
+  try {
+    (exports[name] as (...values: unknown[]) => unknown)(...args);
+  } catch (error) {
+    return { error, frames: [...((error as Error).stack ?? '').matchAll(/wasm-function\[(\d+)\]:(0x[0-9a-f]+)\)?$/gm)].map(([, index, offset]) => `${index} ${offset}`).join(', ') };
+  }
+  return { error: undefined, frames: '' };
+}
+
+/** Compares the stacks of all exports that trap on both; returns how many there were. */
+async function compareStacks(bytes: Uint8Array, seed: number, optLevel: 0 | 2): Promise<number> {
+  const module = parseModule(bytes, { name: 'random.wasm' });
+  const path = join(folder, `${seed}-${optLevel}.so`);
+  writeFileSync(path, (await compiler.build(bytes, { debug: true, optLevel })).artifact);
+  const v8 = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), makeImports(module, false)).exports;
+  const ours = load(path).instantiate(makeImports(module, true)).exports;
+  let compared = 0;
+  for (const { name, args } of sessionOfAll(module, seed)) {
+    const [expected, found] = [stackOf(v8, name, args), stackOf(ours, name, args)];
+    if (!(expected.error instanceof WebAssembly.RuntimeError) || !(found.error instanceof Trap)) continue; // a stack overflow, perhaps: how deep is the engine's choice
+    assert.is(found.frames, expected.frames, `seed ${seed} at -O${optLevel}: ${name}: ${found.error.message}`);
+    compared++;
+  }
+  return compared;
+}
+
+(findWasmOpt() ? test : test.skip)("random modules at -O0 and -O2: V8's frames", async () => {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 50;
+  let compared = 0;
+  for (let seed = 25; seed < 30; seed++) {
+    const bytes = await generateModule(new Random(seed * 2654435761), folder);
+    if (!bytes) continue;
+    for (const optLevel of [0, 2] as const) {
+      try {
+        compared += await compareStacks(bytes, seed, optLevel);
+      } catch (error) {
+        // A module of a later proposal, as the generator makes now and then, or one whose start function traps.
+        if (!(error instanceof CompileError) && !(error instanceof WebAssembly.RuntimeError)) throw error;
+      }
+    }
+  }
+  Error.stackTraceLimit = limit;
+  assert.ok(compared >= 10, `${compared} stacks compared`);
+});
+
+test.run();
