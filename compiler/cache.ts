@@ -10,10 +10,21 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ABI_VERSION } from '../runtime-c/abi.js';
+import { parseSize } from './cli/size.js';
 import { type BuildOptions, type BuildResult, resolveOptions } from './options.js';
 
-/** Bytes that the cache may hold after an insertion. */
-export const CACHE_LIMIT = 1024 ** 3;
+/** Bytes that the cache may hold after an insertion, unless the environment says otherwise. */
+const DEFAULT_LIMIT = 1024 ** 3;
+
+/**
+ * Bytes that the cache may hold after an insertion: the environment variable WASM_AOT_CACHE_SIZE (a number of bytes, or 500M, 2G), else 1 GiB.
+ * @throws {CompileError} of kind `usage` when the variable is something else.
+ */
+export function cacheLimit(): number {
+  const text = process.env.WASM_AOT_CACHE_SIZE;
+  return text ? parseSize(text, 'the environment variable WASM_AOT_CACHE_SIZE') : DEFAULT_LIMIT;
+}
+
 /** Left-over temporary files of builders that died are removed at this age, in milliseconds. */
 const STALE_MS = 3_600_000;
 
@@ -28,28 +39,48 @@ export function packageVersion(): string {
   return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version as string;
 }
 
-/** Distinguishes rebuilt compilers of one version: names, sizes and times of the compiler's files. */
-function compilerStamp(): string {
+/** What the stamp file remembers: when the compiler's files were hashed, by names, sizes and times, and what came out. */
+interface Stamp { readonly seen: string; readonly hash: string }
+
+/** The compiler's files: what decides what is built, and not where it lies or when it was made. */
+function compilerFiles(): { path: string; name: string }[] {
   const root = fileURLToPath(new URL('.', import.meta.url));
-  const addons = fileURLToPath(new URL('../../build/Release/', import.meta.url));
-  const stamp = createHash('sha256');
-  const add = (folder: string, names: string[]): void => {
-    for (const name of names.filter((n) => /\.(js|node|ll)$/.test(n)).sort()) {
-      const { size, mtimeMs } = statSync(join(folder, name));
-      stamp.update(`${name}\0${size}\0${mtimeMs}\0`);
-    }
-  };
-  add(root, readdirSync(root, { recursive: true }) as string[]);
+  const addon = fileURLToPath(new URL('../../build/Release/codegen.node', import.meta.url));
+  const names = (readdirSync(root, { recursive: true }) as string[]).filter((name) => name.endsWith('.js') && !name.startsWith('cli')).sort();
+  const files = names.map((name) => ({ path: join(root, name), name }));
+  // Without the addon there is nothing to build with, as the compiler will say itself.
+  return statSync(addon, { throwIfNoEntry: false }) ? [...files, { path: addon, name: 'codegen.node' }] : files;
+}
+
+/**
+ * Distinguishes compilers of one version by the contents of their files. Hashing them takes 50 ms, so the cache remembers the result for as long as names, sizes and times are the same;
+ * a stamp that is wrong or damaged costs a rebuild.
+ */
+function compilerStamp(folder: string): string {
+  const files = compilerFiles();
+  const seen = createHash('sha256').update(files.map(({ path }) => { const { size, mtimeMs, ino } = statSync(path); return `${path}\0${size}\0${mtimeMs}\0${ino}`; }).join('\n')).digest('hex');
+  const file = join(folder, 'compiler.json');
   try {
-    add(addons, readdirSync(addons));
-  } catch { /* the addons are elsewhere, or there are none: the compiler will say so itself */ }
-  return stamp.digest('hex');
+    const stamp = JSON.parse(readFileSync(file, 'utf8')) as Stamp;
+    if (stamp.seen === seen && /^[0-9a-f]{64}$/.test(stamp.hash)) return stamp.hash;
+  } catch { /* the first time, or damaged */ }
+  const sum = createHash('sha256');
+  for (const { path, name } of files) sum.update(`${name}\0`).update(createHash('sha256').update(readFileSync(path)).digest());
+  const hash = sum.digest('hex');
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const beside = `${file}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
+    writeFileSync(beside, JSON.stringify({ seen, hash } satisfies Stamp), { flag: 'wx' });
+    renameSync(beside, file);
+  } catch { /* a cache that cannot be written is no obstacle */ }
+  return hash;
 }
 
 /** The name under which the artifact of these bytes and options is kept. @param sourceMap the text of the module's source map, where one is used. */
 export function cacheKey(bytes: Uint8Array, options: BuildOptions, sourceMap = ''): string {
-  const { name: _name, onProgress: _onProgress, readSourceMap: _read, costTable, ...rest } = resolveOptions(options);
-  const what = { ...rest, costTable: costTable?.sha256, version: packageVersion(), abi: ABI_VERSION, compiler: compilerStamp(), node: process.version };
+  // What does not change the code is not part of the key.
+  const { name: _name, onProgress: _onProgress, readSourceMap: _read, jobs: _jobs, memoryBudget: _memory, profile: _profile, costTable, ...rest } = resolveOptions(options);
+  const what = { ...rest, costTable: costTable?.sha256, version: packageVersion(), abi: ABI_VERSION, compiler: compilerStamp(cacheFolder()), node: process.version };
   const cpu = rest.cpu === 'native' ? readCpuModel() : '';
   return createHash('sha256').update(JSON.stringify([Object.entries(what).sort(), cpu, sourceMap])).update('\0').update(bytes).digest('hex');
 }
@@ -82,9 +113,10 @@ export interface CachedArtifact {
  */
 export async function cachedBuild(bytes: Uint8Array, options: BuildOptions, build: (bytes: Uint8Array, options: BuildOptions) => Promise<BuildResult>, keep = true): Promise<CachedArtifact> {
   const folder = cacheFolder();
+  cacheLimit(); // a wrong one is said before minutes of compiling
   // A source map can change where the module does not: lines move, code stays.
   const sourceMap = options.debug ? (await import('./debug/source-map.js')).sourceMapText(bytes, options) : undefined;
-  const path = join(folder, `${cacheKey(bytes, options, sourceMap)}.so`);
+  const path = keep ? join(folder, `${cacheKey(bytes, options, sourceMap)}.so`) : '';
   if (keep && touch(path)) return { path, hit: true, temporary: false, remove: () => rmSync(path, { force: true }) };
   const { artifact } = await build(bytes, options);
   if (keep) {
@@ -124,7 +156,7 @@ function insert(folder: string, path: string, artifact: Uint8Array): void {
 }
 
 /** Removes the least recently used entries until the rest fits; the newest stays whatever its size. Entries that vanish meanwhile are somebody else's pruning. */
-export function prune(folder: string, newest: string, limit = CACHE_LIMIT): void {
+export function prune(folder: string, newest: string, limit = cacheLimit()): void {
   const entries = readdirSync(folder).flatMap((name) => {
     const path = join(folder, name);
     const stat = statSync(path, { throwIfNoEntry: false });

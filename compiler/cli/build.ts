@@ -7,6 +7,7 @@ import { type BuildOptions, type BuildResult, type BuildStats, CPU_LEVELS, type 
 import { type ParsedArguments, usageError } from './arguments.js';
 import { describeProfile } from './profile.js';
 import { sourceMapReader } from './source-map.js';
+import { parseSize } from './size.js';
 import { complain, formatBytes, formatCount, formatTime, openProgress } from './output.js';
 
 type Options = ParsedArguments['options'];
@@ -46,20 +47,10 @@ function readCount(options: Options, name: string): number | undefined {
   return Number(text);
 }
 
-const UNITS: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
-
 /** A number of bytes, with K, M, G or T behind it for their powers of 1024. @throws {CompileError} of kind `usage`. */
-export function readSize(options: Options, name: string): number | undefined {
+function readSize(options: Options, name: string): number | undefined {
   const text = options[name] as string | undefined;
   return text === undefined ? undefined : parseSize(text, `--${name}`);
-}
-
-/** As `readSize`, of any text; `name` is for the message. */
-export function parseSize(text: string, name: string): number {
-  const match = /^(\d{1,12})([KMGT]?)i?B?$/i.exec(text);
-  const bytes = match ? Number(match[1]) * UNITS[match[2].toUpperCase()] : 0;
-  if (!Number.isSafeInteger(bytes) || bytes < 1) throw usageError(`${name} cannot be ${JSON.stringify(text)}`, 'it is a number of bytes, such as 500M or 2G');
-  return bytes;
 }
 
 /** The replacements of `--path-map`. */

@@ -9,35 +9,59 @@ import { list, makeFolder, type Outcome, put, putText, scratch, wasmAot } from '
 const wasm = await putText('answer', '(module (func (export "answer") (result i32) (i32.const 42)))');
 const cache = makeFolder('xdg');
 const folder = join(cache, 'wasm-aot');
+/** The artifacts kept; beside them lies what is remembered of the compiler. */
+const entries = (): string[] => list(folder).filter((name) => name.endsWith('.so'));
 const run = (...flags: string[]): Promise<Outcome> => wasmAot(['run', '-v', ...flags, '--invoke', 'answer', wasm], { env: { XDG_CACHE_HOME: cache } });
 
 test('compiled once, then found', async () => {
   const first = await run();
   assert.is(first.stdout, '42\n');
   assert.match(first.stderr, /built /);
-  assert.is(list(folder).length, 1);
+  assert.is(entries().length, 1);
   const second = await run();
   assert.is(second.stdout, '42\n');
   assert.match(second.stderr, /found /);
-  assert.is(list(folder).length, 1);
+  assert.is(entries().length, 1);
 });
 
 test('other options are another entry', async () => {
   assert.match((await run('-O0')).stderr, /built /);
-  assert.is(list(folder).length, 2);
+  assert.is(entries().length, 2);
   assert.match((await run('-O0')).stderr, /found /);
   assert.match((await run('--fuel', '5')).stderr, /found /);
 });
 
-test('two at once: both succeed, one entry', async () => {
-  const outcomes = await Promise.all([run('-O1'), run('-O1')]);
-  assert.equal(outcomes.map((outcome) => outcome.stdout), ['42\n', '42\n']);
-  assert.is(list(folder).length, 3);
+test('several at once: all succeed, one entry', async () => {
+  const outcomes = await Promise.all(['-O1', '-O1', '-O1', '-O1'].map((flag) => run(flag)));
+  assert.equal(outcomes.map((outcome) => outcome.stdout), ['42\n', '42\n', '42\n', '42\n']);
+  assert.equal(list(folder).filter((name) => name.endsWith('.tmp')), []);
+  assert.is(entries().length, 3);
+});
+
+test('how it is compiled, and a damaged note of the compiler, change nothing', async () => {
+  assert.match((await run('--jobs', '1', '--memory-budget', '100M')).stderr, /found /);
+  const note = join(folder, 'compiler.json');
+  const before = readFileSync(note, 'utf8');
+  // Other times of the compiler's files: they are read again, and are the same. And a note that is cut short.
+  for (const text of [before.replace(/("seen":")./, '$1x'), '{"seen":', '']) {
+    writeFileSync(note, text);
+    assert.match((await run()).stderr, /found /);
+    assert.is(readFileSync(note, 'utf8'), before);
+  }
+});
+
+test('WASM_AOT_CACHE_SIZE bounds it; what it cannot be is refused', async () => {
+  const env = { XDG_CACHE_HOME: makeFolder('sized'), WASM_AOT_CACHE_SIZE: '1K' };
+  for (const flag of ['-O0', '-O1']) assert.is((await wasmAot(['run', flag, '--invoke', 'answer', wasm], { env })).stdout, '42\n');
+  assert.is(list(join(env.XDG_CACHE_HOME, 'wasm-aot')).filter((name) => name.endsWith('.so')).length, 1);
+  const { status, stderr } = await wasmAot(['run', '--invoke', 'answer', wasm], { env: { ...env, WASM_AOT_CACHE_SIZE: 'much' } });
+  assert.is(status, 64);
+  assert.match(stderr, /WASM_AOT_CACHE_SIZE cannot be "much"/);
 });
 
 test('a damaged entry is made anew', async () => {
-  const [name] = list(folder);
-  for (const entry of list(folder)) {
+  const [name] = entries();
+  for (const entry of entries()) {
     const path = join(folder, entry);
     const bytes = readFileSync(path);
     bytes[bytes.length >> 1] ^= 1;
@@ -47,7 +71,7 @@ test('a damaged entry is made anew', async () => {
   const again = await run();
   assert.is(again.stdout, '42\n', again.stderr);
   assert.match(again.stderr, /found [^\n]*\n[^\n]*built /);
-  assert.ok(list(folder).includes(name));
+  assert.ok(entries().includes(name));
 });
 
 test('--no-cache keeps nothing', async () => {
