@@ -8,6 +8,8 @@
 #define WAOT_NOTE_TYPE_HEADER 1
 #define WAOT_NOTE_TYPE_MANIFEST 2
 #define WAOT_DESCRIPTOR_SYMBOL "waot_module"
+#define WAOT_PLACES_VERSION 1
+#define WAOT_SECTION_FRAMES ".wasm_aot.frames"
 #define WAOT_VALUE_SIZE 16
 #define WAOT_FUEL_NONE 0
 #define WAOT_FUEL_OUTBAND 1
