@@ -52,6 +52,8 @@ export interface Native {
   collect(): void;
   /** Native stores and externref handles alive in this thread. */
   stats(): { stores: number; handles: number };
+  /** Does nothing: what a Node-API call costs. */
+  nothing(): void;
   artifactVerify(path: string): void;
   artifactOpen(path: string): NativeArtifact;
   storeNew(store: object, values: unknown[]): void;

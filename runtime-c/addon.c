@@ -71,6 +71,13 @@ static napi_value collect(napi_env env, napi_callback_info info) {
   return addon_undefined(env);
 }
 
+/* nothing(): what a Node-API call alone costs, for bench:runtime */
+static napi_value nothing(napi_env env, napi_callback_info info) {
+  (void)env;
+  (void)info;
+  return NULL;
+}
+
 static void finalize_env(napi_env env, void *data, void *hint) {
   (void)env;
   (void)hint;
@@ -94,6 +101,7 @@ static const napi_property_descriptor functions[] = {
   FUNCTION("keepLoaded", keep_loaded),
   FUNCTION("collect", collect),
   FUNCTION("stats", addon_store_stats),
+  FUNCTION("nothing", nothing),
   FUNCTION("artifactVerify", addon_artifact_verify),
   FUNCTION("artifactOpen", addon_artifact_open),
   FUNCTION("storeNew", addon_store_new),

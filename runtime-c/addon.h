@@ -71,12 +71,27 @@ typedef struct addon_func {
   const waot_type *type;
   const uint8_t *params, *results;
   uint32_t param_count, result_count, slot_count; /* slots: the larger count, at least 1 */
-  bool has_v128, has_externref;
+  bool has_v128;
+  bool is_plain; /* all parameters and results are numbers or bigints, at most ADDON_INLINE_SLOTS of each, at most one result */
   napi_ref host; /* host functions: weak reference to the JS function (the Store keeps it alive); else NULL */
+  napi_value host_js; /* that function, valid in the scope of the number host_scope */
+  uint64_t host_scope;
 } addon_func;
 
 /* What a value of a function's type refers to, by its number: see waot_type. */
 static inline const waot_type *addon_ref(const addon_func *f, uint32_t value) { return f->type->refs == NULL ? NULL : f->type->refs[value]; }
+
+/*
+ * A handle scope that stays open while wasm runs, over several calls of host functions: opening one costs as much as a small call. It is opened by the first, replaced after
+ * ADDON_SCOPE_CALLS, closed when the activation ends, and holds the Stores of those functions.
+ */
+typedef struct addon_scope {
+  napi_handle_scope scope; /* NULL: none is open in the newest activation */
+  uint64_t number;         /* never used again in the environment; valid while scope is open */
+  uint32_t calls;
+  napi_value undefined;
+} addon_scope;
+#define ADDON_SCOPE_CALLS 32
 
 /* A memory: the length is read from V8 once per epoch, because only JS can change it behind our back. */
 typedef struct addon_memory {
@@ -90,6 +105,7 @@ struct addon_store {
   napi_ref js;       /* weak: the Store */
   napi_ref values;   /* weak: the array of externref values, held by the Store */
   uint32_t id;       /* never reused in the environment */
+  uint64_t held_by;  /* number of the last addon_scope that holds the Store */
   uint32_t holders;  /* the environment's list, the finalizer of the Store */
   addon_store *prev, *next;
   addon_object *objects;
@@ -115,6 +131,8 @@ struct addon_env {
   uint64_t epoch; /* raised whenever JS may have run: entry into wasm, return of a host function */
   uint32_t converting; /* calls whose arguments are being converted: externref handles may be in C variables */
   size_t handle_count, collect_at;
+  addon_scope scope;     /* of the newest activation */
+  uint64_t scope_count;
 };
 
 /* --- addon_store.c: stores, handles, lifetimes ---------------------------------------------------------------------- */
@@ -149,6 +167,9 @@ void addon_collect(addon_env *e);
 napi_value addon_func_js(addon_env *e, waot_func *func); /* the exported function of a funcref; the same one each time. NULL with an exception pending */
 addon_func *addon_func_of(napi_env env, napi_value value); /* NULL: not one of our functions */
 waot_func *addon_func_host(addon_store *s, waot_artifact *artifact, const waot_type *type, napi_value fn); /* NULL with an exception pending */
+/* Around all that enters wasm: no scope of an outer activation is used in it, and its own is closed afterwards. */
+addon_scope addon_scope_begin(addon_env *e);
+void addon_scope_end(addon_env *e, const addon_scope *outer);
 bool addon_throw_status(addon_store *s, int status); /* true for OK; else false with the right exception pending */
 napi_value addon_call_raw(napi_env env, napi_callback_info info);
 napi_value addon_func_type(napi_env env, napi_callback_info info);

@@ -23,6 +23,7 @@ bool addon_throw_status(addon_store *s, int status) {
   if (pending) napi_get_and_clear_last_exception(env, &error); /* out of fuel overrides what the host function threw */
   napi_create_int32(env, status, &argv[0]);
   argv[1] = addon_store_js(s);
+  if (argv[1] == NULL) argv[1] = addon_undefined(env);
   error = addon_hook_call(s->env, HOOK_FAILURE, 2, argv);
   if (error != NULL) napi_throw(env, error);
   return false;
@@ -31,9 +32,13 @@ bool addon_throw_status(addon_store *s, int status) {
 /* Converts the results: none is undefined, one is itself, more are an array. */
 static napi_value results_to_js(addon_func *f, const waot_value *slots) {
   napi_env env = f->object.store->env->env;
-  if (f->result_count == 0) return addon_undefined(env);
-  if (f->result_count == 1) return addon_to_js(f->object.store, f->results[0], slots);
-  napi_value array, value;
+  napi_value array, value = NULL;
+  if (f->result_count == 0) return NULL; /* which Node-API takes for undefined */
+  if (f->result_count == 1) {
+    if (f->results[0] != WAOT_VALTYPE_I32) return addon_to_js(f->object.store, f->results[0], slots);
+    napi_create_int32(env, slots->i32, &value);
+    return value;
+  }
   if (napi_create_array_with_length(env, f->result_count, &array) != napi_ok) return addon_out_of_memory(env);
   for (uint32_t i = 0; i < f->result_count; i++) {
     value = addon_to_js(f->object.store, f->results[i], &slots[i]);
@@ -44,27 +49,77 @@ static napi_value results_to_js(addon_func *f, const waot_value *slots) {
 
 /* --- JS -> wasm --------------------------------------------------------------------------------------------------------- */
 
+static void close_scope(addon_env *e) {
+  if (e->scope.scope == NULL) return;
+  napi_close_handle_scope(e->env, e->scope.scope);
+  e->scope.scope = NULL;
+}
+
+addon_scope addon_scope_begin(addon_env *e) {
+  addon_scope outer = e->scope;
+  e->scope.scope = NULL;
+  e->epoch++;
+  return outer;
+}
+
+void addon_scope_end(addon_env *e, const addon_scope *outer) {
+  close_scope(e);
+  e->scope = *outer;
+}
+
+static int enter(addon_store *s, const waot_func *func, waot_value *slots) {
+  addon_scope outer = addon_scope_begin(s->env);
+  int status = waot_call(s->store, func, slots);
+  addon_scope_end(s->env, &outer);
+  return status;
+}
+
+/* Converts what is of a number type's own kind already, nearly always, without running JS. False: it takes addon_to_wasm. */
+static inline bool take_number(napi_env env, uint8_t type, napi_value value, waot_value *out) {
+  double number;
+  bool lossless;
+  switch (type) {
+    case WAOT_VALTYPE_I32: return napi_get_value_int32(env, value, &out->i32) == napi_ok;
+    case WAOT_VALTYPE_F64: return napi_get_value_double(env, value, &out->f64) == napi_ok;
+    case WAOT_VALTYPE_I64: return napi_get_value_bigint_int64(env, value, &out->i64, &lossless) == napi_ok;
+    case WAOT_VALTYPE_F32:
+      if (napi_get_value_double(env, value, &number) != napi_ok) return false;
+      out->f32 = (float)number;
+      return true;
+    default: return false;
+  }
+}
+
+/* Converts the arguments from number `i` on. That can run JS, which may drop the last reference to this function: hold its store in the handle scope of the call. */
+static bool convert(addon_func *f, const napi_value *argv, waot_value *slots, uint32_t i) {
+  addon_store *s = f->object.store;
+  bool converted = true;
+  (void)addon_store_js(s);
+  s->env->converting++;
+  for (; i < f->param_count && converted; i++) converted = addon_to_wasm(s, f->params[i], addon_ref(f, i), argv[i], &slots[i]);
+  s->env->converting--;
+  return converted;
+}
+
 static bool arguments_to_wasm(addon_func *f, const napi_value *argv, waot_value *slots) {
+  napi_env env = f->object.store->env->env;
   for (uint32_t i = 0; i < f->param_count; i++) {
-    if (!addon_to_wasm(f->object.store, f->params[i], addon_ref(f, i), argv[i], &slots[i])) return false;
+    if (!take_number(env, f->params[i], argv[i], &slots[i])) return convert(f, argv, slots, i);
   }
   return true;
 }
 
-/* The call proper: argv holds param_count values, slots has room for slot_count. */
+/* The call proper: argv holds param_count values, slots has room for slot_count. What runs JS, or allocates, while wasm runs holds the store itself (addon_scope). */
 static napi_value call_with(addon_func *f, const napi_value *argv, waot_value *slots) {
   addon_store *s = f->object.store;
   addon_env *e = s->env;
-  if (f->has_v128) return addon_type_error(e->env, "a function with v128 parameters or results cannot be called from JavaScript");
-  /* Converting arguments can run JS, which may drop the last reference to this function: hold its store in the handle scope of the call. */
-  (void)addon_store_js(s);
+  if (!f->is_plain) {
+    if (f->has_v128) return addon_type_error(e->env, "a function with v128 parameters or results cannot be called from JavaScript");
+    (void)addon_store_js(s); /* references among the results have to live until they are in JS's hands */
+  }
   if (e->handle_count >= e->collect_at) addon_collect_if_due(e);
-  e->converting++;
-  bool converted = arguments_to_wasm(f, argv, slots);
-  e->converting--;
-  if (!converted) return NULL;
-  e->epoch++;
-  int status = waot_call(s->store, f->object.func, slots);
+  if (!arguments_to_wasm(f, argv, slots)) return NULL;
+  int status = enter(s, f->object.func, slots);
   if (status != WAOT_STATUS_OK) {
     addon_throw_status(s, status);
     return NULL;
@@ -84,7 +139,24 @@ static napi_value call_large(napi_env env, napi_callback_info info, addon_func *
   return result;
 }
 
-/* The callback of every exported function. */
+/* The callbacks of exported functions: of those without parameters, with few, and of all others. Node-API fills as much of argv as there is, whether or not it is wanted. */
+static napi_value call_export0(napi_env env, napi_callback_info info) {
+  waot_value slots[1];
+  void *data = NULL;
+  if (napi_get_cb_info(env, info, NULL, NULL, NULL, &data) != napi_ok) return NULL;
+  return call_with(data, NULL, slots);
+}
+
+#define FEW 4
+static napi_value call_export_few(napi_env env, napi_callback_info info) {
+  napi_value argv[FEW];
+  waot_value slots[FEW];
+  size_t argc = FEW;
+  void *data = NULL;
+  if (napi_get_cb_info(env, info, &argc, argv, NULL, &data) != napi_ok) return NULL;
+  return call_with(data, argv, slots);
+}
+
 static napi_value call_export(napi_env env, napi_callback_info info) {
   napi_value argv[ADDON_INLINE_SLOTS];
   waot_value slots[ADDON_INLINE_SLOTS];
@@ -94,6 +166,11 @@ static napi_value call_export(napi_env env, napi_callback_info info) {
   addon_func *f = data;
   if (f->slot_count > ADDON_INLINE_SLOTS) return call_large(env, info, f);
   return call_with(f, argv, slots);
+}
+
+static napi_callback export_callback(const addon_func *f) {
+  if (f->param_count == 0 && f->slot_count == 1) return call_export0;
+  return f->slot_count <= FEW ? call_export_few : call_export;
 }
 
 /* --- wasm -> JS --------------------------------------------------------------------------------------------------------- */
@@ -131,6 +208,47 @@ static bool host_call_with(addon_func *f, napi_value *argv, waot_value *args) {
   return status == napi_ok && host_results(f, result, args);
 }
 
+/* Makes sure of an open addon_scope with room for a call, and that it holds the function and its store. False with an exception pending. */
+static bool use_scope(addon_env *e, addon_func *f) {
+  addon_store *s = f->object.store;
+  addon_scope *scope = &e->scope;
+  if (scope->scope == NULL || scope->calls == ADDON_SCOPE_CALLS) {
+    close_scope(e);
+    if (napi_open_handle_scope(e->env, &scope->scope) != napi_ok) return false;
+    *scope = (addon_scope){ scope->scope, ++e->scope_count, 0, addon_undefined(e->env) };
+  }
+  scope->calls++;
+  if (f->host_scope == scope->number) return true;
+  if (s->held_by != scope->number && addon_store_js(s) != NULL) s->held_by = scope->number;
+  if (s->held_by != scope->number || napi_get_reference_value(e->env, f->host, &f->host_js) != napi_ok || f->host_js == NULL) {
+    addon_type_error(e->env, "a host function outlived its store");
+    return false;
+  }
+  f->host_scope = scope->number;
+  return true;
+}
+
+/* What the runtime calls for a host function that takes and gives numbers; as call_host below. */
+static int call_plain_host(void *data, waot_value *args) {
+  addon_func *f = data;
+  addon_store *s = f->object.store;
+  addon_env *e = s->env;
+  napi_value argv[ADDON_INLINE_SLOTS], result = NULL;
+  if (!use_scope(e, f)) return WAOT_STATUS_HOST_ERROR;
+  for (uint32_t i = 0; i < f->param_count; i++) {
+    argv[i] = NULL;
+    if (f->params[i] == WAOT_VALTYPE_I32) napi_create_int32(e->env, args[i].i32, &argv[i]);
+    else argv[i] = addon_to_js(s, f->params[i], &args[i]);
+    if (argv[i] == NULL) return WAOT_STATUS_HOST_ERROR;
+  }
+  napi_status status = napi_call_function(e->env, e->scope.undefined, f->host_js, f->param_count, argv, &result);
+  e->epoch++;
+  if (status != napi_ok) return WAOT_STATUS_HOST_ERROR;
+  if (f->result_count == 0) return WAOT_STATUS_OK;
+  if (take_number(e->env, f->results[0], result, &args[0])) return WAOT_STATUS_OK;
+  return addon_to_wasm(s, f->results[0], NULL, result, &args[0]) ? WAOT_STATUS_OK : WAOT_STATUS_HOST_ERROR;
+}
+
 /* What the runtime calls for a host function; data is its addon_func. An exception stays pending and surfaces where JS called wasm. */
 static int call_host(void *data, waot_value *args) {
   addon_func *f = data;
@@ -163,8 +281,11 @@ static addon_func *func_new(addon_store *s, waot_func *func, const waot_type *ty
   f->results = type->valtypes + type->param_count;
   f->slot_count = type->param_count > type->result_count ? type->param_count : type->result_count;
   if (f->slot_count == 0) f->slot_count = 1;
+  f->is_plain = f->slot_count <= ADDON_INLINE_SLOTS && f->result_count <= 1;
   for (uint32_t i = 0; i < type->param_count + type->result_count; i++) {
-    if (type->valtypes[i] == WAOT_VALTYPE_V128) f->has_v128 = true;
+    uint8_t valtype = type->valtypes[i];
+    if (valtype == WAOT_VALTYPE_V128) f->has_v128 = true;
+    if (valtype != WAOT_VALTYPE_I32 && valtype != WAOT_VALTYPE_I64 && valtype != WAOT_VALTYPE_F32 && valtype != WAOT_VALTYPE_F64) f->is_plain = false;
   }
   return f;
 }
@@ -189,7 +310,7 @@ napi_value addon_func_js(addon_env *e, waot_func *func) {
   if (fn != NULL) return fn;
   char name[24];
   snprintf(name, sizeof name, "%llu", (unsigned long long)((struct waot_func *)func)->index);
-  if (napi_create_function(e->env, name, NAPI_AUTO_LENGTH, call_export, f, &fn) != napi_ok ||
+  if (napi_create_function(e->env, name, NAPI_AUTO_LENGTH, export_callback(f), f, &fn) != napi_ok ||
       napi_wrap(e->env, fn, f, NULL, NULL, NULL) != napi_ok || napi_type_tag_object(e->env, fn, &function_tag) != napi_ok) {
     return addon_type_error(e->env, "cannot make an exported function");
   }
@@ -211,7 +332,7 @@ addon_func *addon_func_of(napi_env env, napi_value value) {
 static waot_func *host_func_of_type(addon_store *s, waot_artifact *artifact, const waot_type *type, addon_func *data) {
   const waot_type *candidate;
   for (uint32_t i = 0; (candidate = waot_artifact_type(artifact, i)) != NULL; i++) {
-    waot_func *func = candidate == type ? waot_func_new(s->store, artifact, i, call_host, data) : NULL;
+    waot_func *func = candidate == type ? waot_func_new(s->store, artifact, i, data->is_plain ? call_plain_host : call_host, data) : NULL;
     if (func != NULL) return func;
   }
   return NULL;
@@ -243,8 +364,7 @@ static napi_value call_raw(addon_func *f, napi_value args, waot_value *slots) {
   for (uint32_t i = 0; i < count; i++) {
     if (napi_get_element(env, args, i, &value) != napi_ok || !addon_from_bits(s, f->params[i], addon_ref(f, i), value, &slots[i])) return NULL;
   }
-  s->env->epoch++;
-  if (!addon_throw_status(s, waot_call(s->store, f->object.func, slots))) return NULL;
+  if (!addon_throw_status(s, enter(s, f->object.func, slots))) return NULL;
   napi_create_array_with_length(env, f->result_count, &array);
   for (uint32_t i = 0; i < f->result_count; i++) {
     value = addon_to_bits(s, f->results[i], &slots[i]);

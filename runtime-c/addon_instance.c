@@ -239,8 +239,10 @@ napi_value addon_start(napi_env env, napi_callback_info info) {
   waot_artifact *artifact = s == NULL ? NULL : artifact_of(env, argv[2]);
   if (artifact == NULL) return NULL;
   if (napi_get_value_external(env, argv[1], &instance) != napi_ok) return addon_type_error(env, "not an instance");
-  s->env->epoch++;
-  if (!addon_throw_status(s, waot_instance_start(instance))) return NULL;
+  addon_scope outer = addon_scope_begin(s->env);
+  int status = waot_instance_start(instance);
+  addon_scope_end(s->env, &outer);
+  if (!addon_throw_status(s, status)) return NULL;
   uint32_t count = waot_artifact_export_count(artifact);
   napi_create_array_with_length(env, count, &array);
   for (uint32_t i = 0; i < count; i++) {

@@ -32,6 +32,7 @@ static uint64_t memory_length(void *data) {
   void *base;
   if (m->epoch == e->epoch) return m->length;
   if (napi_open_handle_scope(e->env, &scope) != napi_ok) return 0;
+  (void)addon_store_js(m->object.store); /* V8 can collect garbage here: nothing else need hold the store */
   /* A memory never shrinks: when V8 cannot say (execution is being terminated), the last known length is still true. */
   uint64_t length;
   if (memory_buffer(m, &base, &length)) {
@@ -49,6 +50,7 @@ static int64_t memory_grow(void *data, uint64_t delta_pages) {
   napi_handle_scope scope;
   int64_t old = -1;
   if (delta_pages > 65536 || napi_open_handle_scope(e->env, &scope) != napi_ok) return -1;
+  (void)addon_store_js(m->object.store); /* as above */
   napi_value js = addon_object_js(&m->object), delta, result = NULL, error;
   if (js != NULL && napi_create_double(e->env, (double)delta_pages, &delta) == napi_ok) result = addon_hook_call_on(e, HOOK_MEMORY_GROW, js, 1, &delta);
   if (result == NULL || napi_get_value_int64(e->env, result, &old) != napi_ok) {

@@ -20,19 +20,14 @@ static __attribute__((noinline)) int enter_with_default_fp(struct waot_thread *t
   return waot_enter(thread, limits, func, args);
 }
 
-/* A host function whose type no entry adapter exists for: there is no wasm to enter. */
-static __attribute__((noinline)) int call_host(const waot_func *func, waot_value *args) {
-  const struct waot_host *host = func->vmctx;
-  return ((waot_host_fn)host->fn)(host->data, args);
-}
-
 /*
  * The fuel law: exhaustion overrides whatever else ended the call, and the consumed fuel is then the limit. It lasts: limits.fuel stays above zero until somebody refuels, so that an
  * outer activation of the store ends so too, even when its host function keeps quiet about this one and nothing costs after that. How far past the limit the
  * code ran depends on timing, so it is only reported.
  */
-static __attribute__((noinline)) int finish_early(waot_store *store, int status) {
-  struct waot_limits *limits = &store->limits;
+__attribute__((noinline)) int waot_call_finish(struct waot_limits *limits, int status) {
+  struct waot_store *store = (struct waot_store *)limits; /* its first member */
+  if (status == WAOT_STATUS_OK && limits->fuel <= 0) return status; /* a tick was under way */
   waot_trace_settle((struct waot_thread_record *)waot_thread_current);
   machine_fp_clean();
   if (limits->fuel <= 0) return status;
@@ -41,23 +36,31 @@ static __attribute__((noinline)) int finish_early(waot_store *store, int status)
   limits->fuel = 1;
   return WAOT_STATUS_OUT_OF_FUEL;
 }
-static int finish(waot_store *store, int status) { return UNLIKELY(status != WAOT_STATUS_OK || store->limits.fuel > 0) ? finish_early(store, status) : status; }
+
+/* A host function whose type no entry adapter exists for: there is no wasm to enter. */
+static __attribute__((noinline)) int call_host(struct waot_limits *limits, const waot_func *func, waot_value *args) {
+  const struct waot_host *host = func->vmctx;
+  int status = ((waot_host_fn)host->fn)(host->data, args);
+  return status != WAOT_STATUS_OK || limits->fuel > 0 ? waot_call_finish(limits, status) : status;
+}
+
+/* The first call on a thread: finds its stack. */
+static __attribute__((noinline)) int attach_and_call(waot_store *store, const waot_func *func, waot_value *args) {
+  return waot_thread_attach() ? waot_call(store, func, args) : WAOT_STATUS_CALL_STACK_EXHAUSTED; /* no stack that wasm could use safely */
+}
 
 int waot_call(waot_store *store, const waot_func *func, waot_value *args) {
   struct waot_limits *limits = &store->limits;
   struct waot_thread_record *thread = (struct waot_thread_record *)waot_thread_current;
-  if (UNLIKELY(!thread)) {
-    thread = waot_thread_attach();
-    if (!thread) return WAOT_STATUS_CALL_STACK_EXHAUSTED; /* no stack that wasm could use safely */
-  }
-  if (UNLIKELY(limits->fuel > 0)) return finish(store, WAOT_STATUS_OUT_OF_FUEL);
-  if (UNLIKELY(__atomic_load_n(&limits->interrupt, __ATOMIC_RELAXED))) return finish(store, WAOT_STATUS_INTERRUPTED);
+  if (UNLIKELY(!thread)) return attach_and_call(store, func, args);
+  machine_fp_control fp = machine_fp_get(); /* early, because it takes long to arrive */
+  if (UNLIKELY(limits->fuel > 0)) return waot_call_finish(limits, WAOT_STATUS_OUT_OF_FUEL);
+  if (UNLIKELY(__atomic_load_n(&limits->interrupt, __ATOMIC_RELAXED))) return waot_call_finish(limits, WAOT_STATUS_INTERRUPTED);
   /* Too deep, or (then the difference is larger than the stack) on a stack that isn't the thread's. */
-  uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-  if (UNLIKELY(here - thread->entry_limit >= thread->stack_high - thread->entry_limit)) return finish(store, WAOT_STATUS_CALL_STACK_EXHAUSTED);
-  if (UNLIKELY(!func->enter)) return finish(store, call_host(func, args));
-  if (UNLIKELY((machine_fp_get() & MACHINE_FP_MASK) != MACHINE_FP_DEFAULT)) return finish(store, enter_with_default_fp(&thread->head, limits, func, args));
-  return finish(store, waot_enter(&thread->head, limits, func, args));
+  if (UNLIKELY(machine_stack_pointer() - thread->entry_limit >= thread->entry_room)) return waot_call_finish(limits, WAOT_STATUS_CALL_STACK_EXHAUSTED);
+  if (UNLIKELY(!func->enter)) return call_host(limits, func, args);
+  if (UNLIKELY((fp & MACHINE_FP_MASK) != MACHINE_FP_DEFAULT)) return enter_with_default_fp(&thread->head, limits, func, args);
+  return waot_enter(&thread->head, limits, func, args);
 }
 
 uint32_t waot_thread_depth(void) {

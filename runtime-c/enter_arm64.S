@@ -18,7 +18,7 @@
  *     ENTER_CFA        caller's stack
  *     ...              caller's d8 .. d15
  *     ...              caller's x19 .. x28
- *     ENTER_RECORD     caller's x29, return address into waot_call: a frame record
+ *     ENTER_RECORD     caller's x29, return address into waot_call's caller, or into waot_call where the compiler did not tail-call: a frame record
  *     0 (sp)           struct waot_activation
  */
 #define ENTER_SAVED (20 * 8)
@@ -33,6 +33,7 @@
   .hidden waot_checker_wake
   .hidden waot_tick_wait
   .hidden waot_personality
+  .hidden waot_call_finish
 
   .text
 
@@ -84,7 +85,8 @@
  *
  * Links an activation, loads the fuel register, calls func->enter(func->vmctx, args, func->code), and ends at the landing, where every activation ends:
  * normally by the call's return, otherwise sent there by a handler or by a trampoline with sp = activation, w0 = status, x28 = fuel. It calls, and never
- * tail-calls, so the frame is there for unwinders; the personality unlinks the activation when an exception or a thread's exit passes through.
+ * tail-calls, so the frame is there for unwinders (waot_call, which has nothing left to do, tail-calls it); the personality unlinks the activation when an exception or a thread's exit
+ * passes through.
  */
 function waot_enter
   .cfi_personality PCREL_SDATA4, waot_personality
@@ -138,6 +140,10 @@ waot_landing:
   ldr w9, [x19, #WAOT_THREAD_TICK_PENDING]
   cbnz w9, .Lenter_tick
 .Lenter_quiet:
+  cbnz w0, .Lenter_early
+  cmp x28, #0                                /* exhausted: the limit itself is not exceeded */
+  b.gt .Lenter_early
+.Lenter_finished:
   ldr x9, [sp, #WAOT_ACTIVATION_PREV]
   str x9, [x19, #WAOT_THREAD_TOP]
   add sp, sp, #WAOT_ACTIVATION_SIZE
@@ -165,6 +171,12 @@ waot_landing:
   cbz w0, .Lenter_awake
   mov w0, #WAOT_STATUS_INTERRUPTED           /* nobody would stop it: don't start */
   b waot_landing
+
+.Lenter_early:
+  mov w1, w0
+  ldr x0, [sp, #WAOT_ACTIVATION_LIMITS]
+  bl waot_call_finish                        /* still linked: what unwinds from there finds it */
+  b .Lenter_finished
 
 .Lenter_tick:
   mov w20, w0                                /* the status */

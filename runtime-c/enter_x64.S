@@ -14,7 +14,7 @@
 /* Stack of waot_enter while wasm runs; addresses grow upwards:
  *
  *     ENTER_CFA        caller's stack
- *     ENTER_CFA - 8    return address into waot_call
+ *     ENTER_CFA - 8    return address into waot_call's caller, or into waot_call where the compiler did not tail-call
  *     ENTER_RBP        caller's rbp          \ a frame record, for walkers of the frame-pointer chain
  *     ...              caller's rbx, r12, r13, r14, r15
  *     +32              padding that makes rsp a multiple of 16
@@ -34,6 +34,7 @@
   .hidden waot_checker_wake
   .hidden waot_tick_wait
   .hidden waot_personality
+  .hidden waot_call_finish
 
   .text
 
@@ -83,7 +84,8 @@
  *
  * Links an activation, loads the fuel register, calls func->enter(func->vmctx, args, func->code), and ends at the landing, where every activation ends:
  * normally by the call's return, otherwise sent there by a handler or by a trampoline with sp = activation, eax = status, rbp = fuel. It calls, and never
- * tail-calls, so the frame is there for unwinders; the personality unlinks the activation when an exception or a thread's exit passes through.
+ * tail-calls, so the frame is there for unwinders (waot_call, which has nothing left to do, tail-calls it); the personality unlinks the activation when an exception or a thread's exit
+ * passes through.
  */
 function waot_enter
   .cfi_personality PCREL_SDATA4, waot_personality
@@ -95,38 +97,34 @@ function waot_enter
   push_saved %r15
   move_stack (WAOT_ACTIVATION_SIZE + ENTER_PAD)
 
-  movq WAOT_THREAD_TOP(%rdi), %rax
-  movq %rax, WAOT_ACTIVATION_PREV(%rsp)
+  movq WAOT_THREAD_TOP(%rdi), %r13
+  movq %r13, WAOT_ACTIVATION_PREV(%rsp)
   movq %rdi, WAOT_ACTIVATION_THREAD(%rsp)
   movq %rsi, WAOT_ACTIVATION_LIMITS(%rsp)
   movq %rsp, WAOT_THREAD_TOP(%rdi)
-  movq %rdx, %rbx                            /* func and args: in registers that the slow path keeps */
-  movq %rcx, %r12
+  movq %rdi, %rbx                            /* rbx, r12, r13: thread, limits and prev for the normal return; only there are they still valid */
+  movq %rsi, %r12
   movq WAOT_LIMITS_FUEL(%rsi), %rbp          /* from here to the landing rbp is the fuel; the caller's is saved above, as the CFI says */
   movl $1, WAOT_THREAD_IN_WASM(%rdi)         /* before the load of the flag; checker.c says why that needs no fence */
   cmpl $0, waot_checker_asleep(%rip)
   jne .Lenter_wake
 .Lenter_awake:
-  movq WAOT_FUNC_VMCTX(%rbx), %rdi
-  movq %r12, %rsi
-  movq WAOT_FUNC_CODE(%rbx), %rdx
-  call *WAOT_FUNC_ENTER(%rbx)
-  xorl %eax, %eax                            /* WAOT_STATUS_OK: a normal return */
+  movq WAOT_FUNC_VMCTX(%rdx), %rdi
+  movq %rcx, %rsi
+  movq WAOT_FUNC_ENTER(%rdx), %rax
+  movq WAOT_FUNC_CODE(%rdx), %rdx
+  call *%rax
 
-  .globl waot_landing
-  .hidden waot_landing
-waot_landing:
-  /* The stack pointer, rax and rbp are all that is valid here. The direction flag is clear, the x87 stack empty and the control bits of MXCSR are as at
-   * entry, for compiled code never changes them; upper halves of ymm registers may be dirty (waot_call sees to that). */
-  movq WAOT_ACTIVATION_LIMITS(%rsp), %rcx
-  movq WAOT_ACTIVATION_THREAD(%rsp), %rbx
-  movq %rbp, WAOT_LIMITS_FUEL(%rcx)
-  movl $0, WAOT_THREAD_IN_WASM(%rbx)         /* before the load of tick_pending, by the same barrier */
+  /* A normal return: as at the landing below, from registers, since what was stored a moment ago takes long to load. */
+  movq %rbp, WAOT_LIMITS_FUEL(%r12)
+  movl $0, WAOT_THREAD_IN_WASM(%rbx)
   cmpl $0, WAOT_THREAD_TICK_PENDING(%rbx)
-  jne .Lenter_tick
-.Lenter_quiet:
-  movq WAOT_ACTIVATION_PREV(%rsp), %rcx
-  movq %rcx, WAOT_THREAD_TOP(%rbx)
+  jne .Lenter_returned
+  testq %rbp, %rbp                           /* exhausted: the limit itself is not exceeded */
+  jg .Lenter_returned
+  movq %r13, WAOT_THREAD_TOP(%rbx)
+  xorl %eax, %eax                            /* WAOT_STATUS_OK */
+.Lenter_leave:
   addq $(WAOT_ACTIVATION_SIZE + ENTER_PAD), %rsp
   .cfi_adjust_cfa_offset -(WAOT_ACTIVATION_SIZE + ENTER_PAD)
   .cfi_remember_state
@@ -140,8 +138,34 @@ waot_landing:
 
   .cfi_restore_state                         /* as before the pops, with the activation on the stack */
   .cfi_adjust_cfa_offset (WAOT_ACTIVATION_SIZE + ENTER_PAD)
+.Lenter_returned:
+  xorl %eax, %eax
+
+  .globl waot_landing
+  .hidden waot_landing
+waot_landing:
+  /* The stack pointer, rax and rbp are all that is valid here. The direction flag is clear, the x87 stack empty and the control bits of MXCSR are as at
+   * entry, for compiled code never changes them; upper halves of ymm registers may be dirty (waot_call_finish sees to that). */
+  movq WAOT_ACTIVATION_LIMITS(%rsp), %rcx
+  movq WAOT_ACTIVATION_THREAD(%rsp), %rbx
+  movq %rbp, WAOT_LIMITS_FUEL(%rcx)
+  movl $0, WAOT_THREAD_IN_WASM(%rbx)         /* before the load of tick_pending, by the same barrier */
+  cmpl $0, WAOT_THREAD_TICK_PENDING(%rbx)
+  jne .Lenter_tick
+.Lenter_quiet:
+  movq WAOT_ACTIVATION_LIMITS(%rsp), %rdi
+  movl %eax, %esi
+  call waot_call_finish                      /* still linked: what unwinds from there finds it */
+  movq WAOT_ACTIVATION_PREV(%rsp), %rcx
+  movq %rcx, WAOT_THREAD_TOP(%rbx)
+  jmp .Lenter_leave
+
 .Lenter_wake:
+  push_scratch %rdx                          /* func and args */
+  push_scratch %rcx
   call waot_checker_wake
+  pop_scratch %rcx
+  pop_scratch %rdx
   testl %eax, %eax
   jz .Lenter_awake
   movl $WAOT_STATUS_INTERRUPTED, %eax        /* nobody would stop it: don't start */
@@ -201,7 +225,7 @@ end_function waot_refuse
  *
  *     +32   compiled code's stack (CFA)
  *     +24   return address into compiled code      \ rbp points to this pair: a valid frame record, whose
- *     +16   rbp of the caller of waot_enter        / next one is that of the host which entered wasm
+ *     +16   address of that of waot_enter          / next one is waot_enter's, with the return address into the host which entered wasm
  *     +8    rbp of compiled code: the fuel. Not read again here (the host can change the fuel), but what an unwinder finds
  *     0     rbx of compiled code; rbx holds the activation
  *
@@ -210,10 +234,11 @@ end_function waot_refuse
 .macro leave_wasm labels
   check_exit
   movq %rsp, WAOT_ACTIVATION_EXIT_SP(%r11)   /* where backtraces of this activation begin */
-  push_scratch ENTER_RBP(%r11)
+  leaq ENTER_RBP(%r11), %r11
+  push_scratch %r11
   push_saved %rbp
   push_saved %rbx
-  movq %r11, %rbx
+  leaq -ENTER_RBP(%r11), %rbx
   movq %rbp, WAOT_LIMITS_FUEL(%rax)          /* the host sees, and can change, the fuel */
   leaq 16(%rsp), %rbp                        /* the frame record */
   movl $0, WAOT_THREAD_IN_WASM(%r10)         /* before the load of tick_pending; see waot_landing */

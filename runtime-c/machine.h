@@ -33,12 +33,19 @@ static inline uintptr_t machine_pc(const ucontext_t *context) { return (uintptr_
 static inline uintptr_t machine_sp(const ucontext_t *context) { return (uintptr_t)context->uc_mcontext.gregs[REG_RSP]; }
 /* The fuel register: consumed - limit, where the pc is in an artifact's text. */
 static inline int64_t machine_fuel(const ucontext_t *context) { return context->uc_mcontext.gregs[REG_RBP]; }
+static inline void machine_charge(ucontext_t *context, uint64_t fuel) { context->uc_mcontext.gregs[REG_RBP] += (greg_t)fuel; }
 /* Makes the context go on at pc with this stack pointer and this value in the return register. */
 static inline void machine_redirect(ucontext_t *context, const void *pc, void *sp, int result) {
   greg_t *regs = context->uc_mcontext.gregs;
   regs[REG_RIP] = (greg_t)(uintptr_t)pc;
   regs[REG_RSP] = (greg_t)(uintptr_t)sp;
   regs[REG_RAX] = result;
+}
+
+static inline uintptr_t machine_stack_pointer(void) {
+  uintptr_t sp;
+  __asm__("mov %%rsp, %0" : "=r"(sp));
+  return sp;
 }
 
 static inline struct waot_code_place machine_place(const ucontext_t *context) { return (struct waot_code_place){ machine_pc(context), machine_sp(context), 0, 0 }; }
@@ -79,10 +86,17 @@ static inline void machine_fp_clean(void) {
 static inline uintptr_t machine_pc(const ucontext_t *context) { return context->uc_mcontext.pc; }
 static inline uintptr_t machine_sp(const ucontext_t *context) { return context->uc_mcontext.sp; }
 static inline int64_t machine_fuel(const ucontext_t *context) { return (int64_t)context->uc_mcontext.regs[28]; }
+static inline void machine_charge(ucontext_t *context, uint64_t fuel) { context->uc_mcontext.regs[28] += fuel; }
 static inline void machine_redirect(ucontext_t *context, const void *pc, void *sp, int result) {
   context->uc_mcontext.pc = (uintptr_t)pc;
   context->uc_mcontext.sp = (uintptr_t)sp;
   context->uc_mcontext.regs[0] = (uint32_t)result;
+}
+
+static inline uintptr_t machine_stack_pointer(void) {
+  uintptr_t sp;
+  __asm__("mov %0, sp" : "=r"(sp));
+  return sp;
 }
 
 #define MACHINE_DWARF_SP 31

@@ -73,6 +73,7 @@ static int find_stack(struct waot_thread_record *t) {
   uint64_t whole = t->stack_high - t->stack_low;
   t->head.host_stack_limit = t->stack_low + at_most(HOST_RESERVE, whole / HOST_RESERVE_PART);
   t->entry_limit = t->head.host_stack_limit + at_most(ENTRY_ROOM, whole / ENTRY_ROOM_PART);
+  t->entry_room = t->stack_high - t->entry_limit;
   return 0;
 }
 

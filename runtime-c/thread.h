@@ -24,6 +24,7 @@ struct waot_thread_record {
   struct waot_os_thread os;
   uintptr_t stack_low, stack_high; /* the stack that wasm may use: [low, high); it grows down */
   uintptr_t entry_limit;           /* lowest stack pointer at which wasm may be entered */
+  uintptr_t entry_room;            /* stack_high - entry_limit */
   void *own_guard;                 /* page of a caller-made stack that was made inaccessible, or NULL */
   void *mapping;                   /* guard page, signal stack, this record */
   size_t mapping_size;
@@ -76,8 +77,10 @@ int waot_threads_init(void);
 /* In the child after fork: forgets the parent's other threads. */
 void waot_threads_fork_child(void);
 
-/* enter_x64.S: runs func through its entry adapter in a new activation. Returns how it ended; limits->fuel is up to date. */
+/* enter_x64.S: runs func through its entry adapter in a new activation. Returns how the call ended, by waot_call_finish; limits->fuel is up to date. */
 int waot_enter(struct waot_thread *thread, struct waot_limits *limits, const waot_func *func, waot_value *args);
+/* call.c: for an activation that ended with a status other than ok, or with its fuel exhausted: the status with which the call ends. */
+int waot_call_finish(struct waot_limits *limits, int status);
 /* enter_x64.S: where the handlers send a thread that leaves wasm early: sp = activation, status in eax, fuel in rbp. Not callable. */
 extern const char waot_landing[];
 

@@ -168,6 +168,10 @@ void install_stepper(void) {
   CHECK_EQUAL(sigaction(SIGTRAP, &action, NULL), 0);
   void *frames[4];
   backtrace(frames, 4); /* loads libgcc_s now, not in the handler */
+#ifdef WITH_LIBUNWIND
+  /* Its cache takes an instruction that is interrupted for the same as a return address, behind which other rules can begin. */
+  unw_set_caching_policy(unw_local_addr_space, UNW_CACHE_NONE);
+#endif
 }
 
 static int call(void *store, const void *func, void *args) { return waot_call(store, func, args); }

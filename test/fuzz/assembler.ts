@@ -83,13 +83,13 @@ export class FunctionWriter {
     return this.op('f64.const', ...floatBytes(8, value));
   }
   /** A load or store: `offset` in bytes, an alignment hint of one byte. */
-  access(name: string, offset: number): this {
+  access(name: string, offset: number, ...lane: readonly number[]): this {
     const memory = this.memory();
-    return this.op(name, ...(memory === 0 ? [0] : [0x40, ...leb(memory)]), ...leb(offset));
+    return this.op(name, ...(memory === 0 ? [0] : [0x40, ...leb(memory)]), ...leb(offset), ...lane);
   }
-  /** An operator whose immediates are indices of memories. */
-  memoryOp(name: string): this {
-    return this.op(name, ...leb(this.memory()), ...(name === 'memory.copy' ? leb(this.memory()) : []));
+  /** An operator whose immediates are indices of memories, after a segment's perhaps. */
+  memoryOp(name: string, ...segment: readonly number[]): this {
+    return this.op(name, ...segment, ...leb(this.memory()), ...(name === 'memory.copy' ? leb(this.memory()) : []));
   }
   /** A construct without parameters or results; for `if`, the condition is on the stack, and `otherwise` is its else. */
   block(kind: 'block' | 'loop' | 'if', body: (label: Label) => void, otherwise?: () => void): void {

@@ -13,9 +13,9 @@ const SLOTS = 8;
 const FUNCREF = 0x70;
 
 const codes = (types: readonly ValType[]) => types.map((type) => TYPE_CODE[type]);
-/** An initial value: `global.set` of wrong ones shows. */
+/** Types and initial values, one an extended constant expression. */
 const GLOBALS: readonly (readonly [type: 'i32' | 'i64' | 'f64', init: readonly number[]])[] = [
-  ['i32', [0x41, ...sleb(5n)]], ['i32', [0x41, ...sleb(-70000n)]], ['i64', [0x42, ...sleb(0x123456789n)]], ['i64', [0x42, 0]], ['f64', [0x44, 0, 0, 0, 0, 0, 0, 0xf8, 0x3f]],
+  ['i32', [0x41, ...sleb(2n), 0x41, ...sleb(3n), 0x6a]], ['i32', [0x41, ...sleb(-70000n)]], ['i64', [0x42, ...sleb(0x123456789n)]], ['i64', [0x42, 0]], ['f64', [0x44, 0, 0, 0, 0, 0, 0, 0xf8, 0x3f]],
 ];
 
 /**
@@ -27,7 +27,7 @@ export function generateProgram(random: Random, count: number, memories = 1): Ui
   const pages = 1 + random.below(2);
   const indices = (type: string) => GLOBALS.flatMap(([other], i) => (other === type ? [i] : []));
   const program: Program = {
-    pages, globals: { i32: indices('i32'), i64: indices('i64'), f64: indices('f64') }, hosts: Array.from({ length: HOSTS }, (_, i) => i), callees: [], slots: SLOTS, calleeType: CALLEE_TYPE,
+    pages, globals: { i32: indices('i32'), i64: indices('i64'), f64: indices('f64') }, hosts: Array.from({ length: HOSTS }, (_, i) => i), callees: [], slots: SLOTS, elements: 1, calleeType: CALLEE_TYPE,
   };
   const memory = memories === 1 ? undefined : () => random.below(memories);
   const bodies: number[][] = [];
@@ -60,7 +60,9 @@ export function generateProgram(random: Random, count: number, memories = 1): Ui
     section(5, vec(Array.from({ length: memories }, () => (random.oneIn(3) ? [1, pages, pages] : [1, pages, pages + 2])))),
     section(6, vec(GLOBALS.map(([type, init]) => [TYPE_CODE[type], 1, ...init, END]))),
     section(7, vec(exports)),
-    section(9, vec([[0, 0x41, 0, END, ...vec(elements.map((index) => leb(index)))]])),
+    section(9, vec([[0, 0x41, 0, END, ...vec(elements.map((index) => leb(index)))], [1, 0, ...vec(elements.map((index) => leb(index)))]])),
+    section(12, [1]),
     section(10, vec(bodies)),
+    section(11, vec([[1, 64, ...random.bytes(64)]])),
   );
 }

@@ -16,8 +16,7 @@ export class Runner {
   /** Never rejects: the death of the child is a failure of the module. */
   run(job: Job): Promise<Report> {
     if (this.child && ++this.done % JOBS_OF_CHILD === 0) this.close();
-    // Constant expressions with arithmetic are behind a flag in V8.
-    this.child ??= fork(fileURLToPath(new URL('./worker.js', import.meta.url)), [], { execArgv: ['--experimental-wasm-extended-const'], serialization: 'advanced' });
+    this.child ??= fork(fileURLToPath(new URL('./worker.js', import.meta.url)), [], { serialization: 'advanced' });
     const { child } = this;
     return new Promise((resolve) => {
       const timer = setTimeout(() => child.kill('SIGKILL'), TIMEOUT_MS);

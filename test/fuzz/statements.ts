@@ -1,5 +1,6 @@
 /** Statements for the generator of loops: accesses of memory, and everything that may end or cut an iteration. */
-import type { ValType } from '../../compiler/wasm/module.js';
+import type { FuncType, ValType } from '../../compiler/wasm/module.js';
+import { OPCODES } from '../../compiler/wasm/opcodes.js';
 import { leb } from '../unit/module-bytes.js';
 import { ADDRESS, AddressWriter, COUNT } from './addresses.js';
 import type { Label } from './assembler.js';
@@ -13,6 +14,16 @@ const STORES: readonly (readonly [name: string, type: ValType, width: number])[]
   ['f64.store', 'f64', 8], ['f32.store', 'f32', 4], ['v128.store', 'v128', 16],
 ];
 
+/** Every load and store of the table, and those of single lanes. */
+const accesses = (lower: 'load' | 'store', immediates: string) => OPCODES.filter((op) => op.lower === lower && op.immediates === immediates).map((op) => {
+  const { params, results } = op.signature as FuncType;
+  return [op.name, lower === 'load' ? results[0] : params[1], op.width as number] as const;
+});
+const ALL_LOADS = accesses('load', 'memarg').filter(([, type]) => type !== 'f32');
+const ALL_STORES = accesses('store', 'memarg');
+const TRUNCATIONS = OPCODES.filter((op) => op.lower === 'truncate');
+const LANES = OPCODES.filter((op) => op.immediates === 'memarg_lane');
+
 export abstract class StatementWriter extends AddressWriter {
   /** Exits of the loops around, and of a block around the whole function. */
   protected readonly exits: Label[] = [];
@@ -25,7 +36,7 @@ export abstract class StatementWriter extends AddressWriter {
   protected abstract loop(complexity: number, nesting: number): void;
 
   protected statement(nesting: number): void {
-    const { w, random } = this;
+    const { random } = this;
     if (this.statements-- <= 0) return;
     const kind = random.below(36);
     if (kind < 7) this.store();
@@ -40,21 +51,41 @@ export abstract class StatementWriter extends AddressWriter {
     else if (kind < 28) this.truncate();
     else if (kind < 29) this.unreachable();
     else if (kind < 30) this.memory();
-    else if (kind < 31) this.bulk();
+    else if (kind < 31) random.oneIn(4) ? this.init() : this.bulk();
     else if (kind < 32) this.table(nesting);
     else if (kind < 33) this.switch(nesting);
-    else if (kind < 34) w.op('nop').i32(5).op('drop');
+    else if (kind < 34) this.vector();
     else if (nesting < 2 && random.oneIn(2)) this.loop(0, nesting + 1);
     else this.store();
   }
 
   private store(): void {
     const { random } = this;
-    const [name, type, width] = random.pick(STORES);
+    if (random.oneIn(12)) return this.lane();
+    const [name, type, width] = random.pick(random.oneIn(4) ? ALL_STORES : STORES);
     const offset = this.address(width);
     if (random.oneIn(3)) this.simple(type);
     else this.value(type, 2);
     this.w.access(name, offset);
+  }
+
+  /** A vector that several operators made. */
+  private vector(): void {
+    const offset = this.address(16);
+    this.v128(4);
+    this.w.op('nop').access('v128.store', offset);
+  }
+
+  /** One lane of a vector, from or to memory. */
+  private lane(): void {
+    const { w, random } = this;
+    const op = random.pick(LANES);
+    const width = op.width as number;
+    const offset = this.address(width);
+    const kept = random.pick([w.local('v128'), ...this.locals('v128')]);
+    this.v128(1);
+    w.access(op.name, offset, random.below(16 / width));
+    if (op.signature?.results.length) w.set(kept);
   }
 
   private simple(type: ValType): void {
@@ -63,7 +94,7 @@ export abstract class StatementWriter extends AddressWriter {
   }
 
   private load(): ValType {
-    const [name, type, width] = this.random.pick(LOADS);
+    const [name, type, width] = this.random.pick(this.random.oneIn(4) ? ALL_LOADS : LOADS);
     const offset = this.address(width);
     this.w.access(name, offset);
     return type;
@@ -195,7 +226,11 @@ export abstract class StatementWriter extends AddressWriter {
     const sum = random.pick(this.sums);
     this.f64(2);
     if (random.oneIn(2)) w.f64(1000).op('f64.div');
-    w.op(random.pick(['i32.trunc_f64_s', 'i32.trunc_f64_u'])).op('i64.extend_i32_s').get(sum).op('i64.add').set(sum);
+    const op = random.pick(TRUNCATIONS);
+    if (op.signature?.params[0] === 'f32') w.op('f32.demote_f64');
+    w.op(op.name);
+    if (op.signature?.results[0] === 'i32') w.op('i64.extend_i32_s');
+    w.get(sum).op('i64.add').set(sum);
   }
 
   private unreachable(): void {
@@ -226,16 +261,51 @@ export abstract class StatementWriter extends AddressWriter {
     w.memoryOp(random.pick(['memory.copy', 'memory.fill']));
   }
 
-  /** Slots of the table change, among those that calls go through. */
+  /** From a passive segment. */
+  private init(): void {
+    const { w, random } = this;
+    this.address(16);
+    w.i32(random.pick([0, 8, 60])).i32(random.pick([0, 1, 4, 4, 32, 65])).memoryOp('memory.init', 0);
+  }
+
+  /** Slots of the table change, among those that calls go through; and the whole of it. */
   private table(nesting: number): void {
     const { w, random, program } = this;
     if (nesting > 1 || program.callees.length === 0) return this.store();
+    if (random.oneIn(3)) return this.wholeTable();
     this.i32(0);
     if (random.below(8)) w.i32(program.slots - 1).op('i32.and');
     if (random.oneIn(2)) w.i32(random.below(program.slots)).op('table.get', 0);
-    else if (random.below(4)) w.op('ref.func', ...leb(random.pick(program.callees)));
-    else w.op('ref.null', 0x70);
+    else this.reference();
     w.op('table.set', 0);
+  }
+
+  private reference(): void {
+    const { w, random, program } = this;
+    if (random.below(4)) w.op('ref.func', ...leb(random.pick(program.callees)));
+    else w.op('ref.null', 0x70);
+  }
+
+  private wholeTable(): void {
+    const { w, random, program } = this;
+    const sum = random.pick(this.sums);
+    const small = () => (random.below(6) ? w.i32(random.below(program.slots)) : this.i32(1));
+    const kind = random.below(5);
+    if (kind < 2) {
+      if (kind === 1) {
+        this.reference();
+        w.i32(random.pick([0, 1, 2])).op('table.grow', 0);
+      } else w.op('table.size', 0);
+      w.op('i64.extend_i32_s').get(sum).op('i64.add').set(sum);
+      return;
+    }
+    small();
+    if (kind === 2) this.reference();
+    else small();
+    w.i32(random.pick([0, 1, 2, 3]));
+    if (kind === 2) w.op('table.fill', 0);
+    else if (kind === 3) w.op('table.copy', 0, 0);
+    else w.op('table.init', ...leb(program.elements), 0);
   }
 
   private switch(nesting: number): void {

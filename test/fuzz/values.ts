@@ -1,5 +1,5 @@
 /** Random expressions for the generator of loops: values that never trap but for loads, and that hold no NaN, whose bits are the engine's choice. */
-import type { ValType } from '../../compiler/wasm/module.js';
+import type { Opcode, ValType } from '../../compiler/wasm/module.js';
 import { OPCODES } from '../../compiler/wasm/opcodes.js';
 import { leb } from '../unit/module-bytes.js';
 import type { FunctionWriter } from './assembler.js';
@@ -15,9 +15,13 @@ export interface Program {
   readonly hosts: readonly number[];
   readonly callees: number[];
   readonly slots: number;
+  /** The passive element segment, of as many. */
+  readonly elements: number;
   /** Index of their type. */
   readonly calleeType: number;
 }
+
+type NumberType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128';
 
 /** What moves with the loop that is being written. */
 export interface Induction {
@@ -42,6 +46,11 @@ const UNARY_64 = named('i64', ['i64'], ['unary', 'convert']);
 const BINARY_F64 = named('f64', ['f64', 'f64'], ['binary']);
 const UNARY_F64 = named('f64', ['f64'], ['unary']);
 const BINARY_V128 = named('v128', ['v128', 'v128'], ['vector']).filter((name) => !/^f/.test(name));
+const NUMBERS: readonly ValType[] = ['i32', 'i64', 'f32', 'f64', 'v128'];
+/** Every operator without a trap whose only result is of a type, and whose immediates are none, a lane or a shuffle. */
+const operatorsOf = (type: ValType): Opcode[] => OPCODES.filter((op) => !op.traps && op.feature !== 'relaxed-simd' && ['none', 'lane', 'shuffle'].includes(op.immediates) && op.signature?.results.join() === type
+  && op.signature.params.length > 0 && op.signature.params.every((param) => NUMBERS.includes(param)));
+const ANY: Readonly<Record<NumberType, readonly Opcode[]>> = { i32: operatorsOf('i32'), i64: operatorsOf('i64'), f32: operatorsOf('f32'), f64: operatorsOf('f64'), v128: operatorsOf('v128') };
 const SATURATE = ['i32.trunc_sat_f64_s', 'i32.trunc_sat_f64_u'];
 
 export class ValueWriter {
@@ -55,19 +64,32 @@ export class ValueWriter {
     switch (type) {
       case 'i32': return this.i32(budget);
       case 'i64': return this.i64(budget);
-      case 'f32':
-        this.f64(budget);
-        this.w.op('f32.demote_f64');
-        return;
+      case 'f32': return this.f32(budget);
       case 'f64': return this.f64(budget);
       case 'v128': return this.v128(budget);
       default: throw new Error(`no values of type ${type}`);
     }
   }
 
+  /** Any operator of the table. */
+  private any(type: NumberType, budget: number): void {
+    const { w, random } = this;
+    const op = random.pick(ANY[type]);
+    const { params } = op.signature as { params: readonly ValType[] };
+    const write = () => {
+      for (const param of params) this.value(param, budget - 1);
+      if (op.immediates === 'shuffle') w.op(op.name, ...Array.from({ length: 16 }, () => random.below(32)));
+      else w.op(op.name, ...(op.immediates === 'lane' ? [random.below(Number(/x(\d+)/.exec(op.name)?.[1]))] : []));
+    };
+    if (type === 'f32' || type === 'f64') this.notNaN(write, type);
+    else if (type === 'v128' && /^f.*\.(?!(eq|ne|lt|gt|le|ge)$)/.test(op.name)) this.notNaN(write, op.name.startsWith('f32') ? 'f32x4' : 'f64x2');
+    else write();
+  }
+
   i32(budget: number): void {
     const { w, random } = this;
     if (budget <= 0 || random.oneIn(4)) return this.leaf('i32');
+    if (random.oneIn(10)) return this.any('i32', budget);
     const kind = random.below(12);
     if (kind < 6) this.two('i32', budget).op(random.pick(BINARY_32));
     else if (kind < 7) this.one('i32', budget).op(random.pick(UNARY_32));
@@ -81,6 +103,7 @@ export class ValueWriter {
   i64(budget: number): void {
     const { random } = this;
     if (budget <= 0 || random.oneIn(4)) return this.leaf('i64');
+    if (random.oneIn(10)) return this.any('i64', budget);
     const kind = random.below(10);
     if (kind < 5) this.two('i64', budget).op(random.pick(BINARY_64));
     else if (kind < 6) this.one('i64', budget).op(random.pick(UNARY_64));
@@ -92,6 +115,7 @@ export class ValueWriter {
   f64(budget: number): void {
     const { random } = this;
     if (budget <= 0 || random.oneIn(3)) return this.leaf('f64');
+    if (random.oneIn(5)) return this.any('f64', budget);
     const kind = random.below(8);
     if (kind < 2) this.one('i32', budget).op(random.pick(['f64.convert_i32_s', 'f64.convert_i32_u']));
     else if (kind < 3) this.one('i64', budget).op(random.pick(['f64.convert_i64_s', 'f64.convert_i64_u']));
@@ -100,9 +124,16 @@ export class ValueWriter {
     else this.select('f64', budget);
   }
 
+  f32(budget: number): void {
+    if (budget > 0 && this.random.below(2)) return this.any('f32', budget);
+    this.f64(budget);
+    this.w.op('f32.demote_f64');
+  }
+
   v128(budget: number): void {
     const { w, random } = this;
     if (budget <= 0 || random.oneIn(3)) return this.leaf('v128');
+    if (random.below(2)) return this.any('v128', budget);
     if (random.oneIn(3)) this.one('i32', budget).op(random.pick(['i8x16.splat', 'i16x8.splat', 'i32x4.splat']));
     else this.two('v128', budget).op(random.pick(BINARY_V128));
     return void w;
@@ -118,23 +149,30 @@ export class ValueWriter {
     else this.one('i32', budget).i32(random.pick([1, 3, 7])).op('i32.and');
   }
 
-  /** The value, or 0 in place of a NaN. */
-  notNaN(write: () => void): void {
+  /** The value, or 0 in place of a NaN; for vectors, in each lane. */
+  notNaN(write: () => void, type: 'f32' | 'f64' | 'f32x4' | 'f64x2' = 'f64'): void {
     const { w } = this;
-    const kept = this.scratch();
+    const vector = type.length > 3;
+    const kept = this.scratch(vector ? 'v128' : (type as 'f32' | 'f64'));
     write();
-    w.tee(kept).f64(0).get(kept).get(kept).op('f64.eq').op('select');
+    w.tee(kept);
+    if (type === 'f32') w.f32(0);
+    if (type === 'f64') w.f64(0);
+    w.get(kept).get(kept).op(`${type}.eq`).op(vector ? 'v128.and' : 'select');
   }
 
   /** Locals that hold no NaN. */
   protected locals(type: ValType): number[] {
-    return this.w.localsOf(type).filter((local) => local !== this.scratchLocal);
+    const scratch = this.scratches.get(type);
+    return this.w.localsOf(type).filter((local) => local !== scratch);
   }
 
-  private scratchLocal: number | undefined;
-  private scratch(): number {
-    this.scratchLocal ??= this.w.local('f64');
-    return this.scratchLocal;
+  /** A local of a type for a moment: operands of what is being kept may use it as well, and are done with it by then. */
+  private readonly scratches = new Map<ValType, number>();
+  private scratch(type: ValType): number {
+    const local = this.scratches.get(type) ?? this.w.local(type);
+    this.scratches.set(type, local);
+    return local;
   }
 
   private one(type: ValType, budget: number): FunctionWriter {

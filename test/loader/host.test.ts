@@ -101,6 +101,25 @@ test('10,000 traps, exceptions and exhaustions leave everything healthy and memo
   }
 });
 
+test('what host functions return is garbage soon after, although one call of wasm goes on', async () => {
+  const { exports } = (await loadText(`(module (import "" "host" (func $host (param i32) (result i32))) (import "" "any" (func $any (param externref) (result externref)))
+    (func (export "loop") (param $n i32) (loop $l (drop (call $host (local.get $n))) (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1))))))
+    (func (export "any") (param $n i32) (param $x externref) (loop $l (drop (call $any (local.get $x))) (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))))`))
+    .instantiate({ '': {
+      host: (n: number) => {
+        if (n % 100 === 0 && n < 1000) exports.loop(40); // scopes nest
+        return { garbage: new Array(1000).fill(n), valueOf: () => n };
+      },
+      any: (x: unknown) => x,
+    } });
+  exports.loop(10_000);
+  const before = process.memoryUsage().heapUsed;
+  exports.loop(60_000); // 480 MB
+  const after = process.memoryUsage().heapUsed;
+  assert.ok(after - before < 150e6, `${(after - before) / 1e6} MB`);
+  exports.any(100_000, {});
+});
+
 test('V8\'s own wasm goes on trapping beside ours', () => {
   const { exports } = instantiate(() => 0);
   exports.div(1, 1);

@@ -46,6 +46,34 @@ test('a long synchronous loop of instantiations does not pile up stores', async 
   assert.ok(process.memoryUsage.rss() - before < 64 << 20);
 });
 
+test('what runs is kept, although nothing else refers to it any more', async () => {
+  const module = await loadText(`(module (import "" "host" (func $host (param i32) (result i32))) (memory 1 100)
+    (func (export "loop") (param $n i32) (result i32) (local $s i32)
+      (loop $l (drop (memory.grow (i32.const 0))) (local.set $s (i32.add (local.get $s) (call $host (local.get $n)))) (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+      (memory.fill (i32.const 0) (i32.const 1) (i32.const 65536)) (drop (memory.size)) (i32.add (local.get $s) (i32.div_u (i32.const 1) (local.get $n))))
+    (func (export "fine") (param $n i32) (result i32) (local $s i32)
+      (loop $l (local.set $s (i32.add (local.get $s) (call $host (local.get $n)))) (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1))))) (drop (memory.size)) (local.get $s)))`);
+  let collect = false;
+  const host = (n: number) => {
+    if (collect && n % 35 === 1) gc();
+    return n;
+  };
+  const once = (name: string, n: number) => module.instantiate({ '': { host } }).exports[name](n); // once it is optimised, it does not keep the function in its frame
+  const traps = (n: number) => {
+    try {
+      once('loop', n);
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  for (let i = 0; i < 2000; i++) assert.is(once('fine', 3) + (i % 10 === 0 && traps(3) !== 'integer divide by zero' ? 1 : 0), 6);
+  collect = true;
+  for (let i = 0; i < 30; i++) {
+    assert.is(once('fine', 108), (108 * 109) / 2);
+    assert.is(traps(108), 'integer divide by zero');
+  }
+});
+
 test('any one export keeps the rest alive', async () => {
   const keep = <T>(pick: (exports: Instance['exports']) => T): T => pick(small.instantiate().exports);
   const [f, t, g, memory] = [keep((e) => e.f), keep((e) => e.t), keep((e) => e.g), keep((e) => e.memory)];

@@ -18,11 +18,11 @@ export interface Rule {
 }
 
 /** Operands of the instructions by opcode: u and s LEB128, b a block, digits a fixed width. */
-const OPERATIONS: Readonly<Record<number, readonly [name: string, operands: string]>> = {
-  0x01: ['set_loc', '8'], 0x02: ['advance', '1'], 0x03: ['advance', '2'], 0x04: ['advance', '4'], 0x05: ['offset', 'uu'], 0x06: ['restore', 'u'], 0x07: ['undefined', 'u'], 0x08: ['same_value', 'u'],
-  0x09: ['register', 'uu'], 0x0a: ['remember_state', ''], 0x0b: ['restore_state', ''], 0x0c: ['def_cfa', 'uu'], 0x0d: ['def_cfa_register', 'u'], 0x0e: ['def_cfa_offset', 'u'], 0x0f: ['def_cfa_expression', 'b'],
-  0x10: ['expression', 'ub'], 0x11: ['offset', 'us'], 0x12: ['def_cfa', 'us'], 0x13: ['def_cfa_offset', 's'], 0x14: ['val_offset', 'uu'], 0x15: ['val_offset', 'us'], 0x16: ['val_expression', 'ub'],
-};
+const OPERATIONS = new Map<number, readonly [name: string, operands: string]>([
+  [0x01, ['set_loc', '8']], [0x02, ['advance', '1']], [0x03, ['advance', '2']], [0x04, ['advance', '4']], [0x05, ['offset', 'uu']], [0x06, ['restore', 'u']], [0x07, ['undefined', 'u']], [0x08, ['same_value', 'u']],
+  [0x09, ['register', 'uu']], [0x0a, ['remember_state', '']], [0x0b, ['restore_state', '']], [0x0c, ['def_cfa', 'uu']], [0x0d, ['def_cfa_register', 'u']], [0x0e, ['def_cfa_offset', 'u']], [0x0f, ['def_cfa_expression', 'b']],
+  [0x10, ['expression', 'ub']], [0x11, ['offset', 'us']], [0x12, ['def_cfa', 'us']], [0x13, ['def_cfa_offset', 's']], [0x14, ['val_offset', 'uu']], [0x15, ['val_offset', 'us']], [0x16, ['val_expression', 'ub']],
+]);
 
 /** Reads a file from a place on. */
 class Cursor {
@@ -81,7 +81,7 @@ function readInstruction(cursor: Cursor): { name: string; operands: readonly num
     default:
   }
   if (byte === 0) return { name: 'nop', operands: [] };
-  const operation = OPERATIONS[byte];
+  const operation = OPERATIONS.get(byte);
   if (!operation) throw new Error(`an unknown call frame instruction 0x${byte.toString(16)}`);
   const operands = [...operation[1]].map((kind) => {
     if (kind === 'u' || kind === 's') return cursor.leb(kind === 's');

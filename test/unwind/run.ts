@@ -9,9 +9,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { buildPrograms, compileCommand, missingTools, NATIVE, runAll } from '../c/build.js';
+import { buildPrograms, missingTools, NATIVE } from '../c/build.js';
 import { closeCompiler, compile } from '../loader/wat.js';
+import { buildSteppables } from './artifacts.js';
 import { mutateTrampolines } from './mutate.js';
+import { hasLibunwind, linkWithLibunwind } from './programs.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), 'wasm-aot-unwind-'));
@@ -34,6 +36,16 @@ function stepByTrapFlag(program: string, name: string): void {
   const [, gcc, libunwind, own] = /ok (\d+) instructions unwound by libgcc, (\d+) by libunwind, (\d+) walks/.exec(text) ?? [];
   instructions += Number(name === 'libunwind' ? libunwind ?? 0 : gcc ?? 0) + (name === 'libunwind' ? 0 : Number(own ?? 0));
   report(ok && gcc !== undefined, ok ? `${name}: ${name === 'libunwind' ? libunwind : `${gcc} instructions, ${own} walks of the runtime's own`}` : `${name}: ended with ${end}\n${text}`);
+}
+
+/** Compiled code of every kind, with a tick at many of its instructions. */
+async function stepArtifacts(program: string): Promise<void> {
+  for (const { name, path, calls } of await buildSteppables(directory, [0, 2, 3])) {
+    const { ok, text, end } = run(at(program), [path, '40', ...calls], 240_000);
+    const [, gcc, libunwind, own] = (/ok (\d+) instructions unwound by libgcc, (\d+) by libunwind, (\d+) walks/.exec(text) ?? []).map(Number);
+    if (ok) instructions += gcc + libunwind + own;
+    report(ok && gcc > 1000, ok ? `${name}: ${gcc} instructions by libgcc, ${libunwind} by libunwind, ${own} walks of the runtime's own` : `${name}: ended with ${end}\n${text}`);
+  }
 }
 
 function stepByGdb(): void {
@@ -62,9 +74,9 @@ async function recordByPerf(): Promise<void> {
   await closeCompiler();
   const script = `import(${JSON.stringify(new URL('../../loader/index.js', import.meta.url).href)}).then(({ load }) => { for (let i = 0; i < 5; i++) load(${JSON.stringify(path)}).instantiate().exports.hot_caller(300000); })`;
   const recorded = run('perf', ['record', '-F', '199', '-o', at('perf.data'), '--call-graph', 'dwarf,8192', process.execPath, '-e', script]);
-  const { text } = run('perf', ['script', '-i', at('perf.data'), '-F', 'ip,sym'], 120_000);
+  const { text } = run('perf', ['script', '--no-inline', '-i', at('perf.data'), '-F', 'ip,sym'], 120_000);
   const chains = text.split(/\n\s*\n/).filter((chain) => /hot_leaf/.test(chain));
-  const good = chains.filter((chain) => /hot_leaf[\s\S]*hot_caller[\s\S]*waot_enter[\s\S]*waot_call/.test(chain));
+  const good = chains.filter((chain) => /hot_leaf[\s\S]*hot_caller[\s\S]*waot_enter[\s\S]*call_export/.test(chain));
   report(recorded.ok && chains.length > 10 && good.length > chains.length * 0.9, `perf: ${good.length} of ${chains.length} samples in wasm show its functions, and how it was entered`);
 }
 
@@ -74,15 +86,12 @@ if (missing) {
   process.exitCode = 1;
 } else {
   try {
-    await buildPrograms(directory, NATIVE, ['unwind_test', 'exception_test']);
+    await buildPrograms(directory, NATIVE, ['unwind_test', 'unwind_artifact_test', 'exception_test']);
     stepByTrapFlag('unwind_test', 'libgcc');
-    if (run('gcc', ['-E', '-include', 'libunwind.h', '-x', 'c', '/dev/null', '-o', '/dev/null']).ok) {
-      const withLibunwind = { ...NATIVE, testFlags: ['-DWITH_LIBUNWIND'] };
-      const objects = run('sh', ['-c', `ls ${directory}/*.o | grep -v _test.t.o | grep -v guest.o`]).stdout.trim().split('\n');
-      await runAll([[...compileCommand(directory, withLibunwind, 'unwind_test').slice(0, -1), at('libunwind_test.t.o')]]);
-      await runAll([['gcc', at('libunwind_test.t.o'), ...objects, '-o', at('libunwind_test'), '-pthread', '-ldl', '-lm', '-lunwind']]);
-      stepByTrapFlag('libunwind_test', 'libunwind');
-    } else console.log('skipped: libunwind (Debian package libunwind-dev)');
+    const libunwind = hasLibunwind();
+    if (libunwind) stepByTrapFlag(await linkWithLibunwind(directory, 'unwind_test'), 'libunwind');
+    else console.log('skipped: libunwind (Debian package libunwind-dev)');
+    await stepArtifacts(libunwind ? await linkWithLibunwind(directory, 'unwind_artifact_test') : 'unwind_artifact_test');
     report(run(at('exception_test'), [at('guest.so')]).ok, 'C++ exceptions through wasm');
     if (missingTools([['gdb', 'gdb']])) console.log('skipped: gdb (Debian package gdb)');
     else stepByGdb();

@@ -1,10 +1,11 @@
 # For gdb: steps the first calls of unwind_test's case "for a debugger" instruction by instruction, and at each asks gdb for the stack and the callee-saved registers.
+import os
+
 import gdb
 
 MAGIC = 0x5A5A0000
 SAVED = {"rbx": 3, "rbp": 6, "r12": 12, "r13": 13, "r14": 14, "r15": 15}
-LIMIT = 1500
-
+LIMIT = int(os.environ.get("WAOT_TEST_GDB_STEPS", "1500"))
 
 
 def frame_is_between(names):

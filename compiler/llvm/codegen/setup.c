@@ -1,6 +1,7 @@
 /* setup.c - what happens once a process: LLVM's targets, switches and fatal errors; memory. */
 #define _GNU_SOURCE /* vasprintf */
 #include "codegen.h"
+#include "optimise.h"
 
 #include <llvm-c/ErrorHandling.h>
 #include <llvm-c/Support.h>
@@ -43,6 +44,7 @@ static void initialise_once(void) {
    * over 23 kernels, up to 4x on vector loops. Jump tables of four bytes an entry: Mach-O says how long they are, for the scan, in 16 bits. */
   const char *const switches[] = {"wasm-aot", "-indvars-widen-indvars=false", "-max-jump-table-size=16383"};
   LLVMParseCommandLineOptions(sizeof switches / sizeof *switches, switches, "");
+  codegen_install_call_frames();
 }
 
 void codegen_initialise(void) {
