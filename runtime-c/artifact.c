@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "code_map.h"
+#include "owed.h"
 #include "cpu.h"
 #include "elf_reader.h"
 #include "frame_table.h"
@@ -204,6 +205,7 @@ static int load(struct waot_artifact *artifact, const struct image *image, const
   const struct waot_code_tables tables = {
     .unwind = image->elf.unwind_vaddr != 0 ? (const void *)(map->l_addr + image->elf.unwind_vaddr) : NULL, .owed = artifact->desc->owed_rows, .owed_end = artifact->desc->owed_rows_end,
   };
+  if (!waot_owed_is_sane(&tables, (void *)start, (void *)end)) return waot_error_set(error, WAOT_ERROR_FORMAT, 0, "%s: damaged: its table of owed fuel does not fit its code", name);
   artifact->load_address = map->l_addr;
   if (waot_code_register_tables((void *)start, (void *)end, &tables) != 0) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "%s: out of memory", name);
   artifact->text_start = start;
