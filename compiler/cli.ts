@@ -16,12 +16,23 @@ const ACTIONS: Record<CommandRow['name'], () => Promise<(parsed: ParsedArguments
   inspect: async () => (await import('./cli/inspect.js')).runInspect,
 };
 
+/** What the runtime library says of itself. */
+async function runtimeVersion(): Promise<string> {
+  try {
+    await import('../loader/index.js'); // which has what the addon calls
+    const { openLibrary } = await import('../loader/library.js');
+    return openLibrary().version();
+  } catch (error) {
+    return `no runtime: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
 /** Runs one command line. Returns the exit code. */
 async function main(args: readonly string[]): Promise<number> {
   const [first, ...rest] = args;
   if (first === '--version' || first === '-V') {
     const { packageVersion } = await import('./cache.js');
-    process.stdout.write(`wasm-aot ${packageVersion()}, ABI ${ABI_VERSION}, Node ${process.versions.node}\n`);
+    process.stdout.write(`wasm-aot ${packageVersion()}, ABI ${ABI_VERSION}, Node ${process.versions.node}\n${await runtimeVersion()}\n`);
     return ExitCode.ok;
   }
   if (first === '--help' || first === '-h' || first === 'help') {

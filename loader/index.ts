@@ -15,7 +15,6 @@ import type { Worker } from 'node:worker_threads';
 import { openArtifact } from './artifact.js';
 import type { Imports } from './imports.js';
 import { artifacts, Instance, type InstanceOptions } from './instance.js';
-import { openLibrary } from './library.js';
 import type { Manifest } from './manifest.js';
 import { type NativeExtern, native } from './native.js';
 import { type ExternKindName, type ExternType, externType, kindName } from './values.js';
@@ -52,7 +51,6 @@ export class Module {
   /** As `load(path)`. */
   constructor(path: string | URL) {
     const file = toPath(path);
-    openLibrary();
     const artifact = openArtifact(file);
     artifacts.set(this, artifact);
     this.manifest = artifact.manifest;

@@ -39,7 +39,7 @@ test('help can be asked for in every way', async () => {
 test('version', async () => {
   const { status, stdout } = await wasmAot(['--version']);
   assert.is(status, 0);
-  assert.match(stdout, /^wasm-aot \d+\.\d+\.\d+, ABI \d+, Node \d+\./);
+  assert.match(stdout, /^wasm-aot \d+\.\d+\.\d+, ABI \d+, Node \d+\.[^\n]*\nwasm-aot runtime \d+\.\d+\.\d+, ABI \d+\n$/);
 });
 
 /** A wrong command line and what must be said of it. */
