@@ -199,9 +199,11 @@ static int load(struct waot_artifact *artifact, const struct image *image, const
   }
   if (image->elf.text_size == 0) return 0;
   uintptr_t start = map->l_addr + image->elf.text_vaddr, end = start + image->elf.text_size;
-  const void *unwind = image->elf.unwind_vaddr != 0 ? (const void *)(map->l_addr + image->elf.unwind_vaddr) : NULL;
+  const struct waot_code_tables tables = {
+    .unwind = image->elf.unwind_vaddr != 0 ? (const void *)(map->l_addr + image->elf.unwind_vaddr) : NULL, .owed = artifact->desc->owed_rows, .owed_end = artifact->desc->owed_rows_end,
+  };
   artifact->load_address = map->l_addr;
-  if (waot_code_register_unwind((void *)start, (void *)end, unwind) != 0) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "%s: out of memory", name);
+  if (waot_code_register_tables((void *)start, (void *)end, &tables) != 0) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "%s: out of memory", name);
   artifact->text_start = start;
   artifact->text_end = end;
   return 0;

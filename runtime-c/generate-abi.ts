@@ -51,6 +51,8 @@ export function generateAbiHeader(): string {
     `#define WAOT_NOTE_TYPE_HEADER ${abi.NOTE_HEADER}`,
     `#define WAOT_NOTE_TYPE_MANIFEST ${abi.NOTE_MANIFEST}`,
     `#define WAOT_DESCRIPTOR_SYMBOL "${abi.DESCRIPTOR_SYMBOL}"`,
+    `#define WAOT_OWED_ROWS_SECTION "${abi.OWED_ROWS_SECTION}"`,
+    `#define WAOT_OWED_ENTRIES_SECTION "${abi.OWED_ENTRIES_SECTION}"`,
     `#define WAOT_VALUE_SIZE ${abi.VALUE_SIZE}`,
     ...enumDefines('FUEL', abi.FuelMode),
     ...enumDefines('ARCH', abi.Arch),

@@ -33,6 +33,7 @@ static inline uintptr_t machine_pc(const ucontext_t *context) { return (uintptr_
 static inline uintptr_t machine_sp(const ucontext_t *context) { return (uintptr_t)context->uc_mcontext.gregs[REG_RSP]; }
 /* The fuel register: consumed - limit, where the pc is in an artifact's text. */
 static inline int64_t machine_fuel(const ucontext_t *context) { return context->uc_mcontext.gregs[REG_RBP]; }
+static inline void machine_charge(ucontext_t *context, uint64_t fuel) { context->uc_mcontext.gregs[REG_RBP] += (greg_t)fuel; }
 /* Makes the context go on at pc with this stack pointer and this value in the return register. */
 static inline void machine_redirect(ucontext_t *context, const void *pc, void *sp, int result) {
   greg_t *regs = context->uc_mcontext.gregs;
@@ -85,6 +86,7 @@ static inline void machine_fp_clean(void) {
 static inline uintptr_t machine_pc(const ucontext_t *context) { return context->uc_mcontext.pc; }
 static inline uintptr_t machine_sp(const ucontext_t *context) { return context->uc_mcontext.sp; }
 static inline int64_t machine_fuel(const ucontext_t *context) { return (int64_t)context->uc_mcontext.regs[28]; }
+static inline void machine_charge(ucontext_t *context, uint64_t fuel) { context->uc_mcontext.regs[28] += fuel; }
 static inline void machine_redirect(ucontext_t *context, const void *pc, void *sp, int result) {
   context->uc_mcontext.pc = (uintptr_t)pc;
   context->uc_mcontext.sp = (uintptr_t)sp;

@@ -33,7 +33,8 @@ typedef struct waot_table waot_table;
 typedef struct waot_global waot_global;
 typedef struct waot_type waot_type;         /* interned function type: equal types have equal addresses */
 
-/* A value, an argument slot, a result slot. References: a waot_func* (funcref) or the host's own 64-bit handle (externref); 0 is null. */
+/* A value, an argument slot, a result slot. References: a waot_func* (funcref) or the host's own 64-bit handle (externref); 0 is null. Of the types without null, and of those of
+ * functions of one type, a host gives nothing else: compiled code does not check again. */
 typedef union waot_value {
   int32_t i32;
   int64_t i64;
