@@ -14,9 +14,6 @@ extern "C" {
 /* Runs the pipeline of a level, 0 to 3, or what the effort allows of it. The module must be verified. */
 void codegen_optimise(LLVMModuleRef module, LLVMTargetMachineRef machine, int level, codegen_effort effort);
 
-/* Once, before machine code is made: see call_frames.cc. */
-void codegen_install_call_frames(void);
-
 #ifdef __cplusplus
 }
 #endif
