@@ -34,7 +34,7 @@ export const NOTE_FUNCTIONS = 3;
  * The head's high half is the difference of the address, 15 if it is that or more and follows; its bits 0 to 3 say which of the others follow. A row holds from its address up to the next row's. All
  * "last" values begin as 0. Strings and scopes are numbered from 1 in their order; 0 is none, or not known. A scope is code of a function, out of line (parent 0) or inlined into its parent, a scope before it,
  * by a call at the place that is given. Among sources, a name and a file are strings, lines and columns count from 1. Among frames, a name is 1 + the wasm function's index, a line is an offset in the
- * wasm file, and file and column are 0.
+ * wasm file, the file of a scope is the offset of the function's body, that of a row 0, and columns are 0.
  */
 export const PLACES_VERSION = 1;
 export const SECTION_FRAMES = '.wasm_aot.frames';

@@ -18,8 +18,10 @@
 #include <unistd.h>
 
 #include "code_map.h"
+#include "owed.h"
 #include "cpu.h"
 #include "elf_reader.h"
+#include "frame_table.h"
 #include "internal.h"
 #include "sha256.h"
 
@@ -148,6 +150,7 @@ static void destroy(struct waot_artifact *artifact) {
   if (artifact->handle != NULL) dlclose(artifact->handle);
   free(artifact->types);
   free(artifact->manifest);
+  free(artifact->frames);
   free(artifact->path);
   free(artifact);
 }
@@ -202,11 +205,21 @@ static int load(struct waot_artifact *artifact, const struct image *image, const
   const struct waot_code_tables tables = {
     .unwind = image->elf.unwind_vaddr != 0 ? (const void *)(map->l_addr + image->elf.unwind_vaddr) : NULL, .owed = artifact->desc->owed_rows, .owed_end = artifact->desc->owed_rows_end,
   };
+  if (!waot_owed_is_sane(&tables, (void *)start, (void *)end)) return waot_error_set(error, WAOT_ERROR_FORMAT, 0, "%s: damaged: its table of owed fuel does not fit its code", name);
   artifact->load_address = map->l_addr;
   if (waot_code_register_tables((void *)start, (void *)end, &tables) != 0) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "%s: out of memory", name);
   artifact->text_start = start;
   artifact->text_end = end;
   return 0;
+}
+
+/* Keeps the frame table. Without it, or without memory for it, frames have no names. */
+static void keep_frames(struct waot_artifact *artifact, const struct image *image) {
+  size_t length = 0;
+  const uint8_t *frames = waot_elf_section(image->bytes, image->size, WAOT_SECTION_FRAMES, &length);
+  if (frames == NULL || (artifact->frames = malloc(length + 1)) == NULL) return;
+  memcpy(artifact->frames, frames, length);
+  artifact->frames_length = length;
 }
 
 static struct waot_artifact *open_locked(const char *real_path, const struct image *image, const char *name, waot_error *error) {
@@ -229,6 +242,7 @@ static struct waot_artifact *open_locked(const char *real_path, const struct ima
     memcpy(artifact->manifest, image->elf.manifest, artifact->manifest_length);
     memcpy(artifact->hash, hash, sizeof artifact->hash);
     artifact->references = 1;
+    keep_frames(artifact, image);
     if (intern_types(artifact) == 0) {
       artifact->next = artifacts;
       artifacts = artifact;
@@ -295,6 +309,10 @@ const waot_artifact *waot_artifact_at(uintptr_t pc, uint64_t *address) {
   pthread_mutex_unlock(&lock);
   if (at != NULL) *address = pc - at->load_address;
   return at;
+}
+
+uint32_t waot_frame_places(const waot_frame *frame, waot_place *places, uint32_t max) {
+  return waot_frame_table_find(frame->artifact->frames, frame->artifact->frames_length, frame->address, places, max);
 }
 
 const uint8_t *waot_artifact_hash(const waot_artifact *artifact) { return artifact->hash; }

@@ -25,6 +25,9 @@ int waot_elf_read_notes(const uint8_t *bytes, size_t size, const char *path, str
  * every PT_LOAD lies in the file. 0, or -1 with *error (FORMAT). */
 int waot_elf_check_segments(const uint8_t *bytes, size_t size, const char *path, struct waot_elf *elf, waot_error *error);
 
+/* The contents of the section with this name, and their length; NULL when there is none, or where the section headers cannot be. For files that waot_elf_read_notes() has passed. */
+const uint8_t *waot_elf_section(const uint8_t *bytes, size_t size, const char *name, size_t *length);
+
 /* Whether the read-only data, in which the notes with the hash lie, is as mapped at this load address what it is in the file. The text is not compared: a debugger may have
  * put breakpoints there. For files that waot_elf_check_segments() has passed. */
 bool waot_elf_is_mapped(const uint8_t *bytes, uintptr_t load_address);

@@ -51,6 +51,8 @@ export function generateAbiHeader(): string {
     `#define WAOT_NOTE_TYPE_HEADER ${abi.NOTE_HEADER}`,
     `#define WAOT_NOTE_TYPE_MANIFEST ${abi.NOTE_MANIFEST}`,
     `#define WAOT_DESCRIPTOR_SYMBOL "${abi.DESCRIPTOR_SYMBOL}"`,
+    `#define WAOT_PLACES_VERSION ${abi.PLACES_VERSION}`,
+    `#define WAOT_SECTION_FRAMES "${abi.SECTION_FRAMES}"`,
     `#define WAOT_OWED_ROWS_SECTION "${abi.OWED_ROWS_SECTION}"`,
     `#define WAOT_OWED_ENTRIES_SECTION "${abi.OWED_ENTRIES_SECTION}"`,
     `#define WAOT_VALUE_SIZE ${abi.VALUE_SIZE}`,
