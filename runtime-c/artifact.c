@@ -371,3 +371,7 @@ int waot_artifact_export(const waot_artifact *artifact, uint32_t i, waot_import_
   describe(artifact, out);
   return 0;
 }
+
+void waot_artifact_fork_prepare(void) { pthread_mutex_lock(&lock); }
+void waot_artifact_fork_parent(void) { pthread_mutex_unlock(&lock); }
+void waot_artifact_fork_child(void) { pthread_mutex_init(&lock, NULL); }
