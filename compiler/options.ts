@@ -16,7 +16,7 @@ export type CpuLevel = (typeof CPU_LEVELS)[number];
 export interface BuildOptions {
   /** Name of the input, for messages and the manifest. Default `module.wasm`. */
   readonly name?: string;
-  /** Optimisation level, as clang's, but that 1 is a short pipeline for code that has been optimised before: half of 2's compile time. Default 2. */
+  /** Optimisation level, as clang's, but that 1 is a short pipeline for code that has been optimised before: about two thirds of 2's compile time. Default 2. */
   readonly optLevel?: OptLevel;
   /** How the code is metered. Default `outband`. */
   readonly fuel?: FuelModeName;

@@ -14,16 +14,16 @@ export interface OptionRow {
 }
 
 const BUILD_FLAGS: readonly OptionRow[] = [
-  { name: 'O', value: 'LEVEL', help: 'Optimisation level, 0 to 3; default 2. 1 takes half the time to compile. E.g. -O3' },
+  { name: 'O', value: 'LEVEL', help: 'Optimisation level, 0 to 3; default 2. E.g. -O3' },
   { name: 'g', help: 'Stacks with wasm offsets and source lines; DWARF (lines are wasm offsets). E.g. build -g prog.wasm' },
-  { name: 'path-map', value: 'OLD=NEW', many: true, help: 'With -g: replace the beginning of source paths. E.g. --path-map /home/me/prog/=' },
+  { name: 'path-map', value: 'OLD=NEW', many: true, help: 'With -g: replace paths\' beginnings. E.g. --path-map /home/me/=' },
   { name: 'cost-table', value: 'FILE', help: 'Prices of operators as JSON: operator name -> cost. E.g. --cost-table prices.json' },
   { name: 'nan', value: 'MODE', help: 'native (default), or canonical: NaN bits that depend on no machine. E.g. --nan canonical' },
   { name: 'enable', value: 'FEATURE', many: true, help: 'Accept a feature of wasm that is off. E.g. --enable simd' },
   { name: 'disable', value: 'FEATURE', many: true, help: 'Refuse modules that use a feature. E.g. --disable simd' },
-  { name: 'cpu', value: 'CPU', help: 'x86-64 level: baseline (v2), v2, v3 (default), v4, or native. E.g. --cpu native' },
+  { name: 'cpu', value: 'CPU', help: 'baseline (v2), v2, v3 (default), v4 or native. E.g. --cpu native' },
   { name: 'jobs', alias: 'j', value: 'N', help: 'Threads that compile; default: all cores. E.g. -j 4' },
-  { name: 'memory-budget', value: 'SIZE', help: 'Memory for compiling, about; default: half of the machine\'s. E.g. --memory-budget 2G' },
+  { name: 'memory-budget', value: 'SIZE', help: 'Memory for compiling; default: half. E.g. --memory-budget 2G' },
 ];
 
 const COMMON_FLAGS: readonly OptionRow[] = [
@@ -53,7 +53,7 @@ export const COMMANDS: readonly CommandRow[] = [
       { name: 'target', value: 'TRIPLE', help: 'x86_64-unknown-linux-gnu (default), aarch64-unknown-linux-gnu, x86_64-apple-darwin or arm64-apple-darwin. E.g. --target aarch64-unknown-linux-gnu' },
       { name: 'fuel', alias: 'fuel-mode', value: 'MODE', help: 'Metering: outband (default), sync, or none. E.g. --fuel sync' },
       { name: 'emit', value: 'KIND', help: 'Stop early and write ir, bc, asm or obj. E.g. --emit=asm' },
-      { name: 'profile-compile', help: 'Say where the time went: stages, partitions, passes, functions. E.g. build --profile-compile prog.wasm' },
+      { name: 'profile-compile', help: 'Say where the time went. E.g. build --profile-compile prog.wasm' },
       { name: 'json', help: 'Report as JSON on standard output. E.g. build --json prog.wasm' },
       ...COMMON_FLAGS, HELP_FLAG,
     ],
