@@ -2,12 +2,16 @@
 #ifndef WAOT_ABI_H
 #define WAOT_ABI_H
 
-#define WAOT_ABI_VERSION 3
+#define WAOT_ABI_VERSION 4
 #define WAOT_NOTE_NAME "wasmaot"
 #define WAOT_MACHO_NOTES "__wasm_aot"
 #define WAOT_NOTE_TYPE_HEADER 1
 #define WAOT_NOTE_TYPE_MANIFEST 2
 #define WAOT_DESCRIPTOR_SYMBOL "waot_module"
+#define WAOT_PLACES_VERSION 1
+#define WAOT_SECTION_FRAMES ".wasm_aot.frames"
+#define WAOT_OWED_ROWS_SECTION "waot_owed_rows"
+#define WAOT_OWED_ENTRIES_SECTION "waot_owed"
 #define WAOT_VALUE_SIZE 16
 #define WAOT_FUEL_NONE 0
 #define WAOT_FUEL_OUTBAND 1
@@ -451,6 +455,15 @@ _Static_assert(offsetof(struct waot_elem_desc, length) == 24, "waot_elem_desc.le
 _Static_assert(offsetof(struct waot_elem_desc, valtype) == 32, "waot_elem_desc.valtype");
 _Static_assert(sizeof(struct waot_elem_desc) == 40, "waot_elem_desc");
 
+/* A function in which fuel may be owed; both fields are distances from the row itself. See OWED_ROWS_SECTION. */
+struct waot_owed_row {
+  int32_t function; /* to the first byte of its code */
+  int32_t entries; /* to its entries */
+};
+_Static_assert(offsetof(struct waot_owed_row, function) == 0, "waot_owed_row.function");
+_Static_assert(offsetof(struct waot_owed_row, entries) == 4, "waot_owed_row.entries");
+_Static_assert(sizeof(struct waot_owed_row) == 8, "waot_owed_row");
+
 /* What the symbol waot_module names. */
 struct waot_module_desc {
   uint32_t abi_version; /* ABI_VERSION */
@@ -485,6 +498,8 @@ struct waot_module_desc {
   void *exports; /* export_desc[] */
   void *datas; /* data_desc[] */
   void *elems; /* elem_desc[] */
+  void *owed_rows; /* owed_row[], ascending by function; NULL when there is none */
+  void *owed_rows_end; /* their end */
 };
 _Static_assert(offsetof(struct waot_module_desc, abi_version) == 0, "waot_module_desc.abi_version");
 _Static_assert(offsetof(struct waot_module_desc, fuel_mode) == 4, "waot_module_desc.fuel_mode");
@@ -518,7 +533,9 @@ _Static_assert(offsetof(struct waot_module_desc, globals) == 152, "waot_module_d
 _Static_assert(offsetof(struct waot_module_desc, exports) == 160, "waot_module_desc.exports");
 _Static_assert(offsetof(struct waot_module_desc, datas) == 168, "waot_module_desc.datas");
 _Static_assert(offsetof(struct waot_module_desc, elems) == 176, "waot_module_desc.elems");
-_Static_assert(sizeof(struct waot_module_desc) == 184, "waot_module_desc");
+_Static_assert(offsetof(struct waot_module_desc, owed_rows) == 184, "waot_module_desc.owed_rows");
+_Static_assert(offsetof(struct waot_module_desc, owed_rows_end) == 192, "waot_module_desc.owed_rows_end");
+_Static_assert(sizeof(struct waot_module_desc) == 200, "waot_module_desc");
 
 /* Descriptor bytes of the NOTE_HEADER note: what a loader checks before it maps anything. */
 struct waot_note_header {

@@ -7,7 +7,7 @@
  */
 
 /** Raised whenever an artifact compiled before the change could misbehave with a runtime built after it. */
-export const ABI_VERSION = 3;
+export const ABI_VERSION = 4;
 
 /** Name of the notes (in the form of ELF's; `namesz` counts the terminating NUL) that carry the header and the manifest of an artifact. */
 export const NOTE_NAME = 'wasmaot';
@@ -34,13 +34,20 @@ export const NOTE_FUNCTIONS = 3;
  * The head's high half is the difference of the address, 15 if it is that or more and follows; its bits 0 to 3 say which of the others follow. A row holds from its address up to the next row's. All
  * "last" values begin as 0. Strings and scopes are numbered from 1 in their order; 0 is none, or not known. A scope is code of a function, out of line (parent 0) or inlined into its parent, a scope before it,
  * by a call at the place that is given. Among sources, a name and a file are strings, lines and columns count from 1. Among frames, a name is 1 + the wasm function's index, a line is an offset in the
- * wasm file, and file and column are 0.
+ * wasm file, the file of a scope is the offset of the function's body, that of a row 0, and columns are 0.
  */
 export const PLACES_VERSION = 1;
 export const SECTION_FRAMES = '.wasm_aot.frames';
 export const SECTION_SOURCES = '.wasm_aot.sources';
 /** The one symbol that an artifact exports: its `waot_module_desc`. */
 export const DESCRIPTOR_SYMBOL = 'waot_module';
+/**
+ * Sections of an object that say what compiled code has not charged yet at an instruction that may fault (compiler/llvm/codegen/place_charges.cc): `owed_row`s in the order of the text,
+ * and the entries that they refer to. An entry is two ULEB128 numbers: its distance in bytes from the one before (from the function's start), and the fuel owed from there on, until
+ * the next; their count leads, and the last one is the function's end. The linker puts the pieces of all objects one after the other, in the order of their text.
+ */
+export const OWED_ROWS_SECTION = 'waot_owed_rows';
+export const OWED_ENTRIES_SECTION = 'waot_owed';
 
 /** Bytes of one slot of an argument array, of a global, and of a C `waot_value`: room for a v128. */
 export const VALUE_SIZE = 16;
@@ -229,6 +236,9 @@ export const DESCRIPTOR_STRUCTS = [
     f('mode', 'u32', 'SegmentMode'), f('table', 'u32', ''), f('offset', 'ptr', 'const_expr, or NULL'), f('items', 'ptr', 'const_expr array'), f('length', 'u64', ''),
     f('valtype', 'u64', 'ValType or RefType of the elements'),
   ] },
+  { name: 'owed_row', doc: 'A function in which fuel may be owed; both fields are distances from the row itself. See OWED_ROWS_SECTION.', fields: [
+    f('function', 'i32', 'to the first byte of its code'), f('entries', 'i32', 'to its entries'),
+  ] },
   { name: 'module_desc', doc: 'What the symbol waot_module names.', fields: [
     f('abi_version', 'u32', 'ABI_VERSION'), f('fuel_mode', 'u32', 'FuelMode'),
     f('vmctx_size', 'u64', 'bytes'),
@@ -243,6 +253,7 @@ export const DESCRIPTOR_STRUCTS = [
     f('start', 'u32', 'funcref slot of the start function, or all ones'), f('reserved', 'u32', 'zero'),
     f('types', 'ptr', 'type_desc[]'), f('imports', 'ptr', 'import_desc[]'), f('funcrefs', 'ptr', 'funcref_desc[]'), f('tables', 'ptr', 'limits_desc[]'),
     f('memories', 'ptr', 'limits_desc[]'), f('globals', 'ptr', 'global_desc[]'), f('exports', 'ptr', 'export_desc[]'), f('datas', 'ptr', 'data_desc[]'), f('elems', 'ptr', 'elem_desc[]'),
+    f('owed_rows', 'ptr', 'owed_row[], ascending by function; NULL when there is none'), f('owed_rows_end', 'ptr', 'their end'),
   ] },
   { name: 'note_header', doc: 'Descriptor bytes of the NOTE_HEADER note: what a loader checks before it maps anything.', fields: [
     f('abi_version', 'u32', 'ABI_VERSION'), f('fuel_mode', 'u32', 'FuelMode'), f('arch', 'u32', 'Arch'), f('os', 'u32', 'Os'),

@@ -17,11 +17,12 @@
 
 #include "code_map.h"
 #include "cpu.h"
+#include "frame_table.h"
 #include "internal.h"
 #include "object_reader.h"
 #include "os.h"
-#include "unwind_table.h"
 #include "sha256.h"
+#include "unwind_table.h"
 
 #if defined(__x86_64__)
 #define ARCH WAOT_ARCH_X86_64
@@ -170,6 +171,7 @@ static void destroy(struct waot_artifact *artifact) {
   free(artifact->unwind_table);
   free(artifact->types);
   free(artifact->manifest);
+  free(artifact->frames);
   free(artifact->path);
   free(artifact);
 }
@@ -221,16 +223,27 @@ static int load(struct waot_artifact *artifact, const struct image *image, const
   }
   if (image->object.text_size == 0) return 0;
   uintptr_t start = load_address + image->object.text_vaddr, end = start + image->object.text_size;
-  const void *unwind = image->object.unwind_vaddr != 0 ? (const void *)(load_address + image->object.unwind_vaddr) : NULL;
+  struct waot_code_tables tables = {
+    .unwind = image->object.unwind_vaddr != 0 ? (const void *)(load_address + image->object.unwind_vaddr) : NULL, .owed = artifact->desc->owed_rows, .owed_end = artifact->desc->owed_rows_end,
+  };
 #if defined(__APPLE__)
-  artifact->unwind_table = unwind != NULL ? waot_unwind_table_new(unwind, image->object.unwind_size) : NULL;
-  unwind = artifact->unwind_table;
+  artifact->unwind_table = tables.unwind != NULL ? waot_unwind_table_new(tables.unwind, image->object.unwind_size) : NULL;
+  tables.unwind = artifact->unwind_table;
 #endif
   artifact->load_address = load_address;
-  if (waot_code_register_unwind((void *)start, (void *)end, unwind) != 0) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "%s: out of memory", name);
+  if (waot_code_register_tables((void *)start, (void *)end, &tables) != 0) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "%s: out of memory", name);
   artifact->text_start = start;
   artifact->text_end = end;
   return 0;
+}
+
+/* Keeps the frame table. Without it, or without memory for it, frames have no names. */
+static void keep_frames(struct waot_artifact *artifact, const struct image *image) {
+  size_t length = 0;
+  const uint8_t *frames = READER.section(image->bytes, image->size, WAOT_SECTION_FRAMES, &length);
+  if (frames == NULL || (artifact->frames = malloc(length + 1)) == NULL) return;
+  memcpy(artifact->frames, frames, length);
+  artifact->frames_length = length;
 }
 
 static struct waot_artifact *open_locked(const char *real_path, const struct image *image, const char *name, waot_error *error) {
@@ -253,6 +266,7 @@ static struct waot_artifact *open_locked(const char *real_path, const struct ima
     memcpy(artifact->manifest, image->object.manifest, artifact->manifest_length);
     memcpy(artifact->hash, hash, sizeof artifact->hash);
     artifact->references = 1;
+    keep_frames(artifact, image);
     if (intern_types(artifact) == 0) {
       artifact->next = artifacts;
       artifacts = artifact;
@@ -319,6 +333,10 @@ const waot_artifact *waot_artifact_at(uintptr_t pc, uint64_t *address) {
   pthread_mutex_unlock(&lock);
   if (at != NULL) *address = pc - at->load_address;
   return at;
+}
+
+uint32_t waot_frame_places(const waot_frame *frame, waot_place *places, uint32_t max) {
+  return waot_frame_table_find(frame->artifact->frames, frame->artifact->frames_length, frame->address, places, max);
 }
 
 const uint8_t *waot_artifact_hash(const waot_artifact *artifact) { return artifact->hash; }

@@ -150,7 +150,7 @@ static bool interpret(struct cursor c, const struct fde *fde, uint64_t until, st
 static bool step(uintptr_t *pc, uintptr_t *sp, uintptr_t end, bool is_call, uintptr_t link) {
   struct fde fde;
   uintptr_t at = *pc - (is_call ? 1 : 0);
-  const uint8_t *header = waot_code_unwind((const void *)at);
+  const uint8_t *header = waot_code_tables_at((const void *)at).unwind;
   const uint8_t *entry = header ? search(header, at) : NULL;
   if (!entry || !read_fde(entry, &fde) || at - fde.start >= fde.length) return false;
   struct rules rules = { .reg = ~UINT64_C(0) };

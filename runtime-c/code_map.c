@@ -16,7 +16,7 @@
 struct range {
   uintptr_t start, end; /* [start, end) */
   size_t registrations;
-  const void *unwind; /* code: its .eh_frame_hdr, or NULL */
+  struct waot_code_tables tables; /* of code */
 };
 
 struct snapshot {
@@ -48,8 +48,8 @@ static size_t find(const struct snapshot *set, uintptr_t address) {
   return low;
 }
 
-/* Whether the address is in a range of the set; then *unwind (which may be NULL) is that of the range. */
-static bool contains(struct range_set *set, uintptr_t address, const void **unwind) {
+/* Whether the address is in a range of the set; then *tables, unless NULL, are those of the range. */
+static bool contains(struct range_set *set, uintptr_t address, struct waot_code_tables *tables) {
   /* Sequentially consistent, like the writer's exchange and its load of the count: either the writer sees this reader, or this reader sees the new snapshot. */
   atomic_fetch_add(&set->readers, 1);
   const struct snapshot *now = atomic_load(&set->current);
@@ -57,7 +57,7 @@ static bool contains(struct range_set *set, uintptr_t address, const void **unwi
   if (now) {
     size_t i = find(now, address);
     found = i < now->count && __atomic_load_n(&now->ranges[i].start, __ATOMIC_RELAXED) <= address;
-    if (found && unwind) *unwind = now->ranges[i].unwind;
+    if (found && tables) *tables = now->ranges[i].tables;
   }
   atomic_fetch_sub(&set->readers, 1);
   return found;
@@ -97,7 +97,7 @@ static struct snapshot *copy_with(const struct snapshot *now, size_t i, struct r
   return made;
 }
 
-static int add(struct range_set *set, uintptr_t start, uintptr_t end, const void *unwind) {
+static int add(struct range_set *set, uintptr_t start, uintptr_t end, struct waot_code_tables tables) {
   if (start >= end) return -1;
   int result = -1;
   pthread_mutex_lock(&lock);
@@ -109,7 +109,7 @@ static int add(struct range_set *set, uintptr_t start, uintptr_t end, const void
     at->registrations++; /* readers don't look at it */
     result = 0;
   } else if (!overlaps || set->may_overlap) {
-    struct snapshot *next = copy_with(now, i, (struct range){ start, end, 1, unwind });
+    struct snapshot *next = copy_with(now, i, (struct range){ start, end, 1, tables });
     if (next) {
       publish(set, next);
       result = 0;
@@ -139,16 +139,19 @@ static void drop(struct range_set *set, uintptr_t start, uintptr_t end) {
   pthread_mutex_unlock(&lock);
 }
 
-int waot_code_register(const void *start, const void *end) { return add(&code, (uintptr_t)start, (uintptr_t)end, NULL); }
-int waot_code_register_unwind(const void *start, const void *end, const void *unwind) { return add(&code, (uintptr_t)start, (uintptr_t)end, unwind); }
+static const struct waot_code_tables no_tables;
+
+int waot_code_register(const void *start, const void *end) { return add(&code, (uintptr_t)start, (uintptr_t)end, no_tables); }
+int waot_code_register_tables(const void *start, const void *end, const struct waot_code_tables *tables) { return add(&code, (uintptr_t)start, (uintptr_t)end, *tables); }
 void waot_code_unregister(const void *start, const void *end) { drop(&code, (uintptr_t)start, (uintptr_t)end); }
 bool waot_code_contains(const void *pc) { return contains(&code, (uintptr_t)pc, NULL); }
-const void *waot_code_unwind(const void *pc) {
-  const void *unwind = NULL;
-  return contains(&code, (uintptr_t)pc, &unwind) ? unwind : NULL;
+struct waot_code_tables waot_code_tables_at(const void *pc) {
+  struct waot_code_tables tables = no_tables;
+  contains(&code, (uintptr_t)pc, &tables);
+  return tables;
 }
 
-int waot_guard_register(void *base, size_t size) { return add(&guards, (uintptr_t)base, (uintptr_t)base + size, NULL); }
+int waot_guard_register(void *base, size_t size) { return add(&guards, (uintptr_t)base, (uintptr_t)base + size, no_tables); }
 void waot_guard_unregister(void *base, size_t size) { drop(&guards, (uintptr_t)base, (uintptr_t)base + size); }
 bool waot_guard_contains(const void *address) { return contains(&guards, (uintptr_t)address, NULL); }
 

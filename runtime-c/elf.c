@@ -200,7 +200,33 @@ static bool is_mapped(const uint8_t *bytes, uintptr_t load_address) {
   return true;
 }
 
-const struct waot_object_reader waot_elf_reader = { read_notes, check_segments, is_mapped };
+/* The i-th section header, copied. */
+static Elf64_Shdr section_header(const struct file *file, const Elf64_Ehdr *header, Elf64_Half i) {
+  Elf64_Shdr section;
+  memcpy(&section, file->bytes + header->e_shoff + (size_t)i * sizeof section, sizeof section);
+  return section;
+}
+
+static const uint8_t *find_section(const uint8_t *bytes, size_t size, const char *name, size_t *length) {
+  const struct file file = {.bytes = bytes, .size = size};
+  Elf64_Ehdr header;
+  if (size < sizeof header) return NULL;
+  memcpy(&header, bytes, sizeof header);
+  if (header.e_shentsize != sizeof(Elf64_Shdr) || header.e_shstrndx >= header.e_shnum || !in_file(&file, header.e_shoff, (uint64_t)header.e_shnum * sizeof(Elf64_Shdr))) return NULL;
+  const Elf64_Shdr names = section_header(&file, &header, header.e_shstrndx);
+  if (!in_file(&file, names.sh_offset, names.sh_size)) return NULL;
+  for (Elf64_Half i = 0; i < header.e_shnum; i++) {
+    const Elf64_Shdr section = section_header(&file, &header, i);
+    if (section.sh_name >= names.sh_size || names.sh_size - section.sh_name <= strlen(name)) continue;
+    if (memcmp(bytes + names.sh_offset + section.sh_name, name, strlen(name) + 1) != 0 || section.sh_type == SHT_NOBITS) continue;
+    if (!in_file(&file, section.sh_offset, section.sh_size)) return NULL;
+    *length = section.sh_size;
+    return bytes + section.sh_offset;
+  }
+  return NULL;
+}
+
+const struct waot_object_reader waot_elf_reader = { read_notes, check_segments, find_section, is_mapped };
 #else
 typedef int waot_elf_is_empty_here;
 #endif

@@ -105,6 +105,8 @@ struct waot_artifact {
   const waot_type **types; /* interned, by type index */
   char *manifest;
   size_t manifest_length;
+  uint8_t *frames; /* the frame table, as in the file; NULL without one */
+  size_t frames_length;
   uintptr_t load_address;
   uintptr_t text_start, text_end; /* registered with the code map; equal when there is no code */
   struct waot_artifact *next;

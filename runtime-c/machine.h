@@ -55,6 +55,7 @@ static inline uintptr_t machine_pc(const ucontext_t *context) { return (uintptr_
 static inline uintptr_t machine_sp(const ucontext_t *context) { return (uintptr_t)MACHINE_SP(context); }
 /* The fuel register: consumed - limit, where the pc is in an artifact's text. */
 static inline int64_t machine_fuel(const ucontext_t *context) { return (int64_t)MACHINE_FUEL(context); }
+static inline void machine_charge(ucontext_t *context, uint64_t fuel) { MACHINE_FUEL(context) += (__typeof__(MACHINE_FUEL(context)))fuel; }
 /* Makes the context go on at pc with this stack pointer and this value in the return register. */
 static inline void machine_redirect(ucontext_t *context, const void *pc, void *sp, int result) {
   MACHINE_PC(context) = (__typeof__(MACHINE_PC(context)))(uintptr_t)pc;

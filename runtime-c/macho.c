@@ -317,4 +317,21 @@ static bool is_mapped(const uint8_t *bytes, uintptr_t load_address) {
   return !walk.damaged;
 }
 
-const struct waot_object_reader waot_macho_reader = { read_notes, check_segments, is_mapped };
+static const uint8_t *find_section(const uint8_t *bytes, size_t size, const char *name, size_t *length) {
+  struct file file = { .bytes = bytes, .size = size };
+  struct macho_segment segment;
+  if (read_file_header(&file) != 0) return NULL;
+  struct walk walk = begin(&file);
+  while (next(&file, &walk)) {
+    if (walk.command.cmd != MACHO_LC_SEGMENT_64 || !take_segment(&file, &walk, &segment)) continue;
+    for (uint32_t i = 0; i < segment.nsects; i++) {
+      struct macho_section section = section_at(&file, &walk, i);
+      if (!named(section.sectname, name) || !in_file(&file, section.offset, section.size)) continue;
+      *length = section.size;
+      return bytes + section.offset;
+    }
+  }
+  return NULL;
+}
+
+const struct waot_object_reader waot_macho_reader = { read_notes, check_segments, find_section, is_mapped };

@@ -11,6 +11,7 @@
 #include "backtrace.h"
 #include "code_map.h"
 #include "machine.h"
+#include "owed.h"
 #include "signals.h"
 #include "thread.h"
 
@@ -26,8 +27,9 @@ static pid_t own_pid;
 static const int fault_signals[] = { SIGSEGV, SIGBUS, MACHINE_TRAP_SIGNAL };
 #define FAULT_SIGNALS (sizeof fault_signals / sizeof fault_signals[0])
 
-/* Sends the interrupted compiled code to the landing of the newest activation, after its frames have been noted. The fuel register stays as it is. */
+/* Sends the interrupted compiled code to the landing of the newest activation, after its frames have been noted, and with all that it has consumed in the fuel register. */
 static void redirect(ucontext_t *context, struct waot_thread *thread, int status, struct waot_code_place from) {
+  machine_charge(context, waot_owed((const void *)machine_pc(context)));
   waot_trace_end(thread, from);
   machine_redirect(context, waot_landing, thread->top, status);
 }

@@ -21,7 +21,7 @@ function writeFunctions(writer: PlaceTableWriter, sections: readonly ElfSection[
     if (index === undefined || index < module.importedFuncs || end === start) continue; // an adapter
     ranges.set(index, [...(ranges.get(index) ?? []), [start, end]]);
   }
-  return new Map([...ranges].map(([index, own]) => [index, { number: writer.scope(0, index + 1, 0, 0, 0), depth: 0, ranges: own }]));
+  return new Map([...ranges].map(([index, own]) => [index, { number: writer.scope(0, index + 1, module.bodies[index - module.importedFuncs].offset, 0, 0), depth: 0, ranges: own }]));
 }
 
 const refuse = (error: DwarfError): never => {
@@ -38,7 +38,7 @@ function writeInlined(writer: PlaceTableWriter, sections: ReadonlyMap<string, Ui
   for (const scope of tree.scopes) {
     const index = indexAt(tree.declarationOf(scope) ?? 0);
     const parent = scope.parent && numbers.get(scope.parent);
-    const number = index === undefined ? undefined : scope.parent ? parent && writer.scope(parent, index + 1, 0, scope.callLine, 0) : functions.get(index)?.number;
+    const number = index === undefined ? undefined : scope.parent ? parent && writer.scope(parent, index + 1, tree.declarationOf(scope) as number, scope.callLine, 0) : functions.get(index)?.number;
     if (number === undefined) continue;
     numbers.set(scope, number);
     if (scope.parent) painted.push({ number, depth: scope.depth, ranges: scope.ranges });

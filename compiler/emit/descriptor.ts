@@ -1,7 +1,7 @@
 /** The descriptor: what the runtime must know of a module to instantiate it, as LLVM IR text (LLVM 22 syntax), with the adapters and the notes. */
 import {
   ABI_VERSION, Arch, ConstKind, CpuFeature, DESCRIPTOR_STRUCTS, DESCRIPTOR_SYMBOL, ExternKind, FuelMode, MACHO_NOTES, NOTE_FUNCTIONS, NOTE_HEADER, NOTE_MANIFEST, NOTE_NAME, NULLABLE,
-  Os, RefType, SegmentMode, VALUE_SIZE, ValType,
+  OWED_ROWS_SECTION, Os, RefType, SegmentMode, VALUE_SIZE, ValType,
   type AbiType,
 } from '../../runtime-c/abi.js';
 import { irType } from '../llvm/builder.js';
@@ -18,6 +18,12 @@ type StructName = (typeof DESCRIPTOR_STRUCTS)[number]['name'];
 type Field = number | bigint | string;
 
 const IR: Record<AbiType, string> = { ptr: 'ptr', u8: 'i8', i32: 'i32', u32: 'i32', i64: 'i64', u64: 'i64' };
+
+/** What the linker calls the ends of the rows' section, as IR spells it (\\01: no prefix). ld.lld has them null where there is no such section, ld64.lld equal. */
+const OWED_ROWS: Record<keyof typeof Os, { readonly start: string; readonly end: string; readonly linkage: string }> = {
+  linux: { start: `@__start_${OWED_ROWS_SECTION}`, end: `@__stop_${OWED_ROWS_SECTION}`, linkage: 'extern_weak hidden' },
+  darwin: { start: `@"\\01section$start$__DATA_CONST$__${OWED_ROWS_SECTION}"`, end: `@"\\01section$end$__DATA_CONST$__${OWED_ROWS_SECTION}"`, linkage: 'external hidden' },
+};
 
 /** Gathers constants of the descriptor module. */
 class DataWriter {
@@ -180,7 +186,7 @@ function segmentArrays(d: DataWriter, plan: ModulePlan): { datas: string; elems:
   };
 }
 
-function moduleDesc(d: DataWriter, plan: ModulePlan): { type: string; value: string } {
+function moduleDesc(d: DataWriter, plan: ModulePlan, os: keyof typeof Os): { type: string; value: string } {
   const { module, layout, slots } = plan;
   return d.struct('module_desc', {
     abi_version: ABI_VERSION, fuel_mode: FuelMode[plan.options.fuel],
@@ -194,6 +200,7 @@ function moduleDesc(d: DataWriter, plan: ModulePlan): { type: string; value: str
     tables: tablesArray(d, plan),
     memories: d.array('limits_desc', module.memories.map((memory) => limitsDesc(memory.limits))),
     globals: globalsArray(d, plan), exports: exportsArray(d, plan), ...segmentArrays(d, plan),
+    owed_rows: OWED_ROWS[os].start, owed_rows_end: OWED_ROWS[os].end,
   });
 }
 
@@ -241,7 +248,8 @@ export function irSignature(type: FuncType): { result: string; params: string[] 
 export function emitDescriptor(plan: ModulePlan, identity: ArtifactIdentity): string {
   if (VALUE_SIZE !== 16) throw new Error('adapters assume 16-byte values');
   const d = new DataWriter();
-  const desc = moduleDesc(d, plan);
+  const desc = moduleDesc(d, plan, identity.os);
+  const ends = OWED_ROWS[identity.os];
   const noteBytes = notes(plan, identity);
   const declarations = [...plan.slots.keys()].filter((i) => i >= plan.module.importedFuncs).map((i) => {
     const { result, params } = irSignature(plan.module.types[plan.module.funcs[i]]);
@@ -249,6 +257,7 @@ export function emitDescriptor(plan: ModulePlan, identity: ArtifactIdentity): st
   });
   return [
     ...declarations,
+    ...[ends.start, ends.end].map((symbol) => `${symbol} = ${ends.linkage} global i8`),
     ...d.lines,
     `@${DESCRIPTOR_SYMBOL} = constant ${desc.type} ${desc.value}, align 8`,
     `@waot.notes = private constant [${noteBytes.length} x i8] ${bytesLiteral(noteBytes)}, section "${NOTES_SECTION[identity.os]}", align 4`,

@@ -46,6 +46,20 @@ const VALUE_RESULTS: ReadonlyMap<ValType, FuncType> = new Map(
 );
 const EMPTY: FuncType = { params: NONE, results: NONE };
 
+/** Of the locals that a function declares: those without a default value, by place; and the types that name a type of the module. */
+interface LocalsFacts { readonly withoutDefault: readonly number[]; readonly referring: readonly ValType[] }
+/** Functions with equal declarations share the array of their locals: it is looked through once. */
+const FACTS = new WeakMap<readonly ValType[], LocalsFacts>();
+
+function factsOf(locals: readonly ValType[]): LocalsFacts {
+  let facts = FACTS.get(locals);
+  if (facts === undefined) {
+    facts = { withoutDefault: locals.flatMap((type, i) => (isDefaultable(type) ? [] : [i])), referring: [...new Set(locals)].filter((type) => typeof refParts(type)?.heap === 'number') };
+    FACTS.set(locals, facts);
+  }
+  return facts;
+}
+
 /** The state of the algorithm: operands, open blocks, and look-ups in the module's index spaces that fail with the operator's offset. */
 export class FunctionValidator {
   readonly module: WasmModule;
@@ -71,10 +85,8 @@ export class FunctionValidator {
     const type = module.types[body.type];
     this.#params = type.params;
     this.#locals = body.locals;
-    if (this.features.has('function-references')) {
-      const unset = this.#locals.flatMap((local, i) => (isDefaultable(local) ? [] : [this.#params.length + i]));
-      if (unset.length > 0) this.#unset = new Set(unset);
-    }
+    const { withoutDefault } = factsOf(body.locals);
+    if (withoutDefault.length > 0) this.#unset = new Set(withoutDefault.map((i) => this.#params.length + i));
     this.#top = { op: 'function', params: NONE, results: type.results, height: 0, initialised: 0, unreachable: false, checkedBy: -1 };
     this.#frames.push(this.#top);
   }
@@ -82,7 +94,7 @@ export class FunctionValidator {
   run(body: FuncBody): void {
     const reader = this.#reader;
     this.#offset = body.offset;
-    if (this.features.has('function-references')) for (const type of new Set(this.#locals)) this.needType(type);
+    for (const type of factsOf(body.locals).referring) this.needType(type);
     while (this.#frames.length > 0) {
       if (reader.pos >= reader.end) reader.fail('END opcode expected: the body ends inside a block', reader.end);
       const operator = readOperator(reader, this.features);

@@ -33,7 +33,8 @@ typedef struct waot_table waot_table;
 typedef struct waot_global waot_global;
 typedef struct waot_type waot_type;         /* interned function type: equal types have equal addresses */
 
-/* A value, an argument slot, a result slot. References: a waot_func* (funcref) or the host's own 64-bit handle (externref); 0 is null. */
+/* A value, an argument slot, a result slot. References: a waot_func* (funcref) or the host's own 64-bit handle (externref); 0 is null. Of the types without null, and of those of
+ * functions of one type, a host gives nothing else: compiled code does not check again. */
 typedef union waot_value {
   int32_t i32;
   int64_t i64;
@@ -261,6 +262,16 @@ typedef struct waot_frame {
  * ended by a trap, out of fuel, or interrupted; those that are open below it follow. Returns how many it wrote. On AArch64 only frames of the ended call, and
  * none of one that ended at the call of a host function. */
 WAOT_API uint32_t waot_backtrace(int ended, waot_frame *frames, uint32_t max);
+/* A place in the wasm module. */
+typedef struct waot_place {
+  uint32_t function; /* index in the module */
+  uint32_t offset;   /* byte offset in the wasm file: of the operator if is_exact, else of the function's body */
+  uint8_t is_exact;  /* only in artifacts built with -g */
+  uint8_t is_inlined; /* the compiler inlined the function into that of the next place */
+} waot_place;
+/* What a frame stands for, while its artifact is open: at most `max` places, innermost first; with -g several where the compiler inlined wasm functions. Returns how many it wrote; none for code that
+ * is no wasm function's. Names of functions and lines of sources are not to be had in C: `llvm-symbolizer --obj=prog.wasm` gives them for offsets from the start of the code section's contents. */
+WAOT_API uint32_t waot_frame_places(const waot_frame *frame, waot_place *places, uint32_t max);
 /* The SHA-256 that names an artifact, 32 bytes, and the file that it was opened from. */
 WAOT_API const uint8_t *waot_artifact_hash(const waot_artifact *artifact);
 WAOT_API const char *waot_artifact_path(const waot_artifact *artifact);

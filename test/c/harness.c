@@ -9,15 +9,15 @@ void *guest_library;
 static int register_text(struct dl_phdr_info *info, size_t size, void *path) {
   (void)size;
   if (strcmp(info->dlpi_name, path) != 0) return 0;
-  const char *unwind = NULL;
+  struct waot_code_tables tables = { 0 };
   for (int i = 0; i < info->dlpi_phnum; i++) {
-    if (info->dlpi_phdr[i].p_type == PT_GNU_EH_FRAME) unwind = (const char *)info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+    if (info->dlpi_phdr[i].p_type == PT_GNU_EH_FRAME) tables.unwind = (const char *)info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
   }
   for (int i = 0; i < info->dlpi_phnum; i++) {
     const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
     if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X)) continue;
     const char *start = (const char *)info->dlpi_addr + segment->p_vaddr;
-    CHECK_EQUAL(waot_code_register_unwind(start, start + segment->p_memsz, unwind), 0);
+    CHECK_EQUAL(waot_code_register_tables(start, start + segment->p_memsz, &tables), 0);
   }
   return 1;
 }

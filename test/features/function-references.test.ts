@@ -201,6 +201,25 @@ test('values from JavaScript are checked: null, the function type', async () => 
   assert.is(exports.callFilled(4, 4), 3);
 });
 
+test('what host functions return is checked', async () => {
+  const text = `(module (type $f (func (param i32) (result i32))) (import "host" "give" (func $give (result (ref $f)))) (import "host" "both" (func $both (result (ref null $f) (ref extern))))
+    (func (export "inc") (type $f) (i32.add (local.get 0) (i32.const 1))) (func (export "nop"))
+    (func (export "run") (result i32) (call_ref $f (i32.const 1) (call $give)))
+    (func (export "two") (result i32) (drop (call $both)) (ref.is_null)))`;
+  let given: unknown = null;
+  const { exports } = (await build(assemble(text))).instantiate({ host: { give: () => given, both: () => given } });
+  const refuses = (value: unknown, name: string) => {
+    given = value;
+    assert.throws(() => exports[name](), (error: unknown) => error instanceof TypeError);
+  };
+  for (const value of [null, undefined, 1, () => 1, exports.nop]) refuses(value, 'run');
+  for (const value of [null, [exports.nop, 1], [exports.inc, null]]) refuses(value, 'two');
+  given = exports.inc;
+  assert.is(exports.run(), 2);
+  given = [null, 1];
+  assert.is(exports.two(), 1);
+});
+
 test('imports match by type: functions, tables exactly; immutable globals by subtype', async () => {
   const store = new Store();
   const make = async (text: string, imports: object = {}) => (await build(assemble(text))).instantiate(imports as never, { store }).exports;

@@ -10,7 +10,8 @@ import { leb, module, section, vec } from '../unit/module-bytes.js';
 const isOld = Number(process.versions.v8.split('.')[0]) < 12;
 if (isOld) for (const flag of ['--experimental-wasm-typed-funcref', '--experimental-wasm-gc', '--experimental-wasm-return-call']) setFlagsFromString(flag);
 
-const OLD_TYPES: ReadonlyMap<number, number> = new Map([[0x63, 0x6c], [0x64, 0x6b], [0x73, 0x68], [0x72, 0x69]]);
+/** The last three are the standard's for nothing, and were the draft's for types of garbage collection. */
+const OLD_TYPES: ReadonlyMap<number, number> = new Map([[0x63, 0x6c], [0x64, 0x6b], [0x73, 0x68], [0x72, 0x69], [0x65, 0x41], [0x66, 0x41], [0x67, 0x41]]);
 const OLD_OPERATORS: ReadonlyMap<number, number> = new Map([[0xd4, 0xd3], [0xd5, 0xd4]]);
 const OLD_GROUP = 0x4f;
 
@@ -143,7 +144,7 @@ function code(t: Transcoder, bytes: Uint8Array, from: number, to: number): void 
   }
 }
 
-/** The module as this V8 reads it. Custom sections are left out. @throws {CompileError} when it is malformed. */
+/** The module as this V8 reads it. @throws {CompileError} when it is malformed. */
 export function forV8(bytes: Uint8Array): Uint8Array {
   if (!isOld) return bytes;
   const reader = new Reader(bytes, 8);
@@ -152,14 +153,14 @@ export function forV8(bytes: Uint8Array): Uint8Array {
     const id = reader.u8();
     const part = reader.sub(reader.u32(), 'section');
     const t = new Transcoder(bytes, part.pos, part.end);
-    if (id === 0) continue;
     if (id === 1) types(t);
     else if (id === 2) imports(t);
     else if (id === 4) tables(t);
     else if (id === 6) t.vector(() => { t.type(); t.u32(); t.expression(); });
     else if (id === 9) elements(t);
     else if (id === 10) code(t, bytes, part.pos, part.end);
-    else t.copy((rest) => { rest.pos = rest.end; });
+    // What has no types, or is too much in a section.
+    if (id !== 10) t.copy((rest) => { rest.pos = rest.end; });
     out.push(id, ...leb(t.out.length));
     for (const byte of t.out) out.push(byte);
   }

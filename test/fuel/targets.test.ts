@@ -194,6 +194,25 @@ if (missing) {
     assert.is(await compare(bytes, { fuel: 'sync' }, CALLS), outband);
   });
 
+  test('tail calls: a million in constant stack, with the same fuel', async () => {
+    const nine = Array.from({ length: 9 }, (_, i) => `(param $p${i} i64)`).join(' ');
+    const pass = (by: number) => Array.from({ length: 9 }, (_, i) => `(local.get $p${(i + by) % 9})`).join(' ');
+    const less = '(i32.sub (local.get $n) (i32.const 1))';
+    // More arguments than registers on both machines, argument areas of different sizes, through a table, to the host, and a trap at the end.
+    const bytes = await assemble(`(module (import "env" "note" (func $note (param i32) (result i32)))
+      (type $one (func (param i32) (result i64))) (table $t 2 funcref) (elem (table $t) (i32.const 0) $few $indirect)
+      (func $even (export "even") (param $n i32) ${nine} (result i64) (if (i32.eqz (local.get $n)) (then (return (local.get $p0)))) (return_call $odd ${less} ${pass(1)}))
+      (func $odd (param $n i32) ${nine} (result i64) (return_call $even ${less} ${pass(3)}))
+      (func $few (export "few") (param $n i32) (result i64) (if (i32.eqz (local.get $n)) (then (return (i64.const 7)))) (return_call $wide ${less} ${pass(0).replaceAll(/\(local\.get \$p(\d)\)/g, '(i64.const $1)')}))
+      (func $wide (param $n i32) ${nine} (result i64) (if (i32.eqz (local.get $n)) (then unreachable)) (return_call $few ${less}))
+      (func $indirect (export "indirect") (param $n i32) (result i64) (if (i32.eqz (local.get $n)) (then (return (i64.const 5)))) (return_call_indirect $t (type $one) ${less} (i32.const 1)))
+      (func (export "host") (param i32) (result i32) (return_call $note (local.get 0))))`, { tail_call: true });
+    const nines = '1 2 3 4 5 6 7 8 9';
+    const found = await compare(bytes, {}, [`even 100000000 1000000 ${nines}`, `even 5000 1000000 ${nines}`, 'few 100000000 1000000', 'few 100000000 999999', 'indirect 100000000 1000000', 'host 100 3', 'host 2 3', ''].join('\n'));
+    assert.match(found, /few\(100000000\):\n {2}unreachable, consumed/);
+    assert.is(found.match(/ok, consumed/g)?.length, 4, found);
+  });
+
   test('charges of every size', async () => {
     // Around the limits of an immediate of AArch64's add: 12 bits, 12 more, and what takes several instructions.
     const costs = { 'i32.add': 4095, 'i32.sub': 4096, 'i32.mul': 4097, 'i32.xor': 16_777_215, 'i32.or': 16_777_216, 'i32.and': 123_456_789, 'i32.shl': 0xfff000, 'i32.shr_u': 1_000_000_000 };

@@ -29,8 +29,9 @@ export async function checkModule(bytes: Uint8Array, plan: Plan, compiler: Compi
   try {
     return { plan, comparison: await compareModule(bytes, plan, async (input, options) => (await compiler.build(input, options)).artifact, folder) };
   } catch (error) {
-    // The generator's "reference types" take in later proposals now and then.
+    // The generator's "reference types" take in later proposals now and then, which we or V8 lack.
     if (error instanceof CompileError && error.errors[0].kind === 'unsupported') return { plan, skipped: error.message };
+    if (error instanceof WebAssembly.CompileError) return { plan, skipped: `V8: ${error.message}` };
     return { plan, error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }
 }

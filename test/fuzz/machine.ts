@@ -37,7 +37,7 @@ const LOOKS = 3;
 /** V8's wording of traps, by the start of ours. Where V8 does not tell apart what the spec does, a class of both. */
 const V8_TRAPS: readonly [RegExp, string][] = [
   [/^unreachable/, 'unreachable'], [/^divide by zero|^remainder by zero/, 'integer_divide_by_zero'], [/^divide result unrepresentable|^float unrepresentable/, 'overflow'],
-  [/memory access out of bounds/, 'out_of_bounds_memory_access'], [/^table index is out of bounds|^table access out of bounds|^table index/, 'table'],
+  [/memory access out of bounds|^data segment/, 'out_of_bounds_memory_access'], [/^table index is out of bounds|^table access out of bounds|^table index|^element segment/, 'table'],
   [/^null function|^RuntimeError: null|signature mismatch/, 'call'],
 ];
 const OUR_TRAPS: Readonly<Record<string, string>> = {

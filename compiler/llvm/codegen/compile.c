@@ -1,5 +1,6 @@
 /* compile.c - one module: parse, link the prelude into it, set attributes, verify, optimise, emit. */
 #include "codegen.h"
+#include "emit.h"
 #include "optimise.h"
 
 #include <llvm-c/BitReader.h>
@@ -182,15 +183,11 @@ static void emit(compile_job *job, LLVMModuleRef module, LLVMTargetMachineRef ma
     take_buffer(&job->output, LLVMWriteBitcodeToMemoryBuffer(module));
     return;
   }
-  LLVMMemoryBufferRef buffer = NULL;
   char *message = NULL;
-  LLVMCodeGenFileType type = job->emit == CODEGEN_OBJ ? LLVMObjectFile : LLVMAssemblyFile;
-  if (LLVMTargetMachineEmitToMemoryBuffer(machine, module, type, &message, &buffer)) {
-    fail(job, "codegen", message);
-    LLVMDisposeMessage(message);
-  } else {
-    take_buffer(&job->output, buffer);
-  }
+  LLVMMemoryBufferRef buffer = codegen_emit_file(module, machine, job->emit == CODEGEN_OBJ ? LLVMObjectFile : LLVMAssemblyFile, &message);
+  if (buffer) take_buffer(&job->output, buffer);
+  else fail(job, "codegen", message);
+  free(message);
 }
 
 static void compile_with(compile_job *job, LLVMContextRef context, LLVMTargetMachineRef machine) {

@@ -25,7 +25,7 @@ static const struct ChargeAsm {
   StringRef text, constraints, registerText, registerConstraints, readText;
   uint64_t maxImmediate;
 } CHARGES[] = {
-    {"addq $0, %rbp", "i,~{dirflag},~{fpsr},~{flags}", "addq $0, %rbp", "r,~{dirflag},~{fpsr},~{flags}", "movq %rbp, $0", (UINT64_C(1) << 31) - 1},
+    {"leaq ${0:c}(%rbp), %rbp", "i", "leaq (%rbp,$0), %rbp", "r", "movq %rbp, $0", (UINT64_C(1) << 31) - 1},
     {".if ${0:c} & 0xfff\nadd x28, x28, #(${0:c} & 0xfff)\n.endif\n.if ${0:c} >> 12\nadd x28, x28, #(${0:c} >> 12), lsl #12\n.endif", "i", "add x28, x28, $0", "r", "mov $0, x28",
      (UINT64_C(1) << 24) - 1},
 };
@@ -40,6 +40,10 @@ static const ChargeAsm *chargeAsm(const CallInst *call) {
   for (const ChargeAsm &row : CHARGES)
     if (isAsm(call, row.text, row.constraints) || isAsm(call, row.registerText, row.registerConstraints)) return &row;
   return nullptr;
+}
+
+bool isChargeText(StringRef text) {
+  return any_of(CHARGES, [text](const ChargeAsm &row) { return row.text == text; });
 }
 
 const Value *chargeAmount(const CallInst *call) { return chargeAsm(call) ? call->getArgOperand(0) : nullptr; }

@@ -14,6 +14,8 @@ const llvm::Value *chargeAmount(const llvm::CallInst *call);
 /* Whether the call reads the fuel register, and emitting one, for the architecture of a charge. */
 bool isFuelRead(const llvm::CallInst *call);
 llvm::Value *emitFuelRead(llvm::IRBuilder<> &builder, const llvm::CallInst *charge);
+/* Whether the text of an asm is that of a charge with a constant cost, its only operand. */
+bool isChargeText(llvm::StringRef text);
 /* The largest amount that a charge shaped like this one can add as a constant. */
 uint64_t maxCharge(const llvm::CallInst *charge);
 /* Emits a charge of an amount, shaped like an existing one of the same function. */

@@ -1,0 +1,259 @@
+/*
+ * place_charges.cc - one charge where there were many: the last pass over machine code.
+ *
+ * Until here every charge stands where lowering put it: before each operator that may trap, call or branch. LLVM keeps them in order against those, so at any instruction the charges passed
+ * are what the fuel law wants `consumed` to be. But one addition an operator is a chain of additions. This pass takes the charges as marks and pays them together, later:
+ *
+ *     owed(p) = the costs of the marks passed before the point p, less what has been paid;     register + owed(p) = the exact value
+ *
+ *   - at a call, a return, an asm with effects (the synchronous check): owed is 0, everything was paid before. There the host, or a trampoline, looks at the register;
+ *   - at an instruction that may fault (an access of linear memory, the trap of a failed check): owed is written into a table, from which the handler adds it to the register of the
+ *     interrupted context (runtime-c/owed.c). So a trap finds `consumed` exact to the operator, and out-of-fuel overrides it where it must;
+ *   - at a tick anywhere else the register is too low by owed, never too high: an exhausted activation may be seen a tick later, and one that is not exhausted is never stopped.
+ *
+ * Owed is constant for each point, whatever path led there. Blocks that are joined by edges share it: all edges out of a block and all edges into a block belong to one bundle, with one
+ * amount owed on each of its edges. A bundle's amount is the least that any block which leads into it can leave unpaid; each of these pays its excess. A bundle with a branch backwards owes
+ * nothing, so that every loop pays for its iterations within them (fuel law, clause 5), and everything is paid before a loop starts. A block pays where its last mark stands, or at its start.
+ *
+ * Nothing here depends on what earlier passes have done with the marks, and nothing that can be looked at depends on what this pass does with them.
+ */
+#include "place_charges.h"
+#include "passes.h"
+
+#include "llvm/ADT/IntEqClasses.h"
+#include "llvm/ADT/PostOrderIterator.h"
+#include "llvm/CodeGen/MachineFunctionPass.h"
+#include "llvm/CodeGen/MachineInstrBuilder.h"
+#include "llvm/CodeGen/TargetInstrInfo.h"
+#include "llvm/CodeGen/TargetRegisterInfo.h"
+#include "llvm/CodeGen/TargetSubtargetInfo.h"
+#include "llvm/IR/InlineAsm.h"
+#include "llvm/MC/MCContext.h"
+#include "llvm/Support/ErrorHandling.h"
+#include "llvm/Target/TargetMachine.h"
+
+using namespace llvm;
+
+namespace {
+
+/* Owed on an edge at most: what a tick may miss. */
+constexpr uint64_t MAX_OWED = UINT64_C(1) << 20;
+constexpr uint64_t UNKNOWN = UINT64_MAX;
+
+/* How a charge is spelled in machine instructions. */
+class Charger {
+public:
+  explicit Charger(const MachineFunction &function)
+      : instructions(*function.getSubtarget().getInstrInfo()), isX86(function.getTarget().getTargetTriple().isX86()) {
+    opcode = findOpcode(isX86 ? "LEA64r" : "ADDXri");
+    fuel = findRegister(*function.getSubtarget().getRegisterInfo(), isX86 ? "RBP" : "X28");
+  }
+
+  /* Adds an amount to the fuel register before `at`, flags untouched. */
+  void emit(MachineBasicBlock &block, MachineBasicBlock::iterator at, const DebugLoc &where, uint64_t amount) const {
+    if (isX86) {
+      constexpr uint64_t MOST = INT32_MAX; /* of a displacement */
+      for (; amount > 0; amount -= std::min(amount, MOST))
+        BuildMI(block, at, where, instructions.get(opcode), fuel).addReg(fuel).addImm(1).addReg(0).addImm(std::min(amount, MOST)).addReg(0);
+      return;
+    }
+    /* An immediate has 12 bits, shifted by 0 or 12. */
+    constexpr uint64_t PART = 0xfff;
+    if (amount & PART) BuildMI(block, at, where, instructions.get(opcode), fuel).addReg(fuel).addImm(amount & PART).addImm(0);
+    for (uint64_t high = amount >> 12; high > 0; high -= std::min(high, PART))
+      BuildMI(block, at, where, instructions.get(opcode), fuel).addReg(fuel).addImm(std::min(high, PART)).addImm(12);
+  }
+
+private:
+  const TargetInstrInfo &instructions;
+  bool isX86;
+  unsigned opcode;
+  Register fuel;
+
+  /* LLVM's numbers of opcodes and registers are in headers that are not installed; their names are at hand. */
+  unsigned findOpcode(StringRef name) const {
+    for (unsigned i = 0; i < instructions.getNumOpcodes(); i++)
+      if (instructions.getName(i) == name) return i;
+    report_fatal_error("no instruction " + name);
+  }
+  static Register findRegister(const TargetRegisterInfo &registers, StringRef name) {
+    for (unsigned i = 1; i < registers.getNumRegs(); i++)
+      if (name == registers.getName(i)) return i;
+    report_fatal_error("no register " + name);
+  }
+};
+
+/* The cost that an instruction marks, or 0 when it is no mark. */
+uint64_t markedCost(const MachineInstr &inst) {
+  if (!inst.isInlineAsm() || !isChargeText(inst.getOperand(InlineAsm::MIOp_AsmString).getSymbolName())) return 0;
+  const MachineOperand &amount = inst.getOperand(InlineAsm::MIOp_FirstOperand + 1);
+  return amount.isImm() ? static_cast<uint64_t>(amount.getImm()) : 0; /* an amount in a register is paid where it stands */
+}
+
+/* Whether somebody looks at the register here, or control leaves the function: all must have been paid. */
+bool isBarrier(const MachineInstr &inst) {
+  return inst.isCall() || inst.isReturn() || (inst.isInlineAsm() && inst.hasUnmodeledSideEffects() && markedCost(inst) == 0);
+}
+
+/* Whether it may fault or trap. Accesses that are not volatile cannot: the frame's, and those of a loop whose bounds have been checked. */
+bool mayFault(const MachineInstr &inst) {
+  if (inst.isMetaInstruction() || markedCost(inst) > 0) return false;
+  if (inst.isCall() || inst.hasUnmodeledSideEffects()) return true;
+  if (!inst.mayLoadOrStore()) return false;
+  return inst.memoperands_empty() || any_of(inst.memoperands(), [](const MachineMemOperand *access) { return access->isVolatile() || access->isAtomic(); });
+}
+
+class PlaceCharges : public MachineFunctionPass {
+public:
+  static char ID;
+  explicit PlaceCharges(OwedTables &tables) : MachineFunctionPass(ID), tables(tables) {}
+  StringRef getPassName() const override { return "wasm-aot: place charges"; }
+
+  bool runOnMachineFunction(MachineFunction &machineFunction) override {
+    function = &machineFunction;
+    if (!summarise()) return false;
+    assign();
+    Charger charger(machineFunction);
+    table.clear();
+    recorded = 0;
+    for (MachineBasicBlock &block : machineFunction) rewrite(block, charger);
+    if (!table.empty()) tables[&machineFunction.getFunction()] = table;
+    return true;
+  }
+
+private:
+  /* What the marks of a block come to: up to its first barrier, and after its last; the same where there is none. */
+  struct Summary {
+    uint64_t first = 0, last = 0;
+    bool hasBarrier = false;
+  };
+
+  OwedTables &tables;
+  MachineFunction *function = nullptr;
+  std::vector<Summary> summaries; /* by block number, as all of these */
+  IntEqClasses bundles;           /* of 2 x number (the edges into a block) and 2 x number + 1 (those out of it) */
+  std::vector<uint64_t> owedOn;   /* by bundle */
+  OwedTable table;
+  uint64_t recorded = 0;
+
+  unsigned into(const MachineBasicBlock &block) const { return bundles[2 * block.getNumber()]; }
+  unsigned outOf(const MachineBasicBlock &block) const { return bundles[2 * block.getNumber() + 1]; }
+
+  /* Returns whether there is any mark. */
+  bool summarise() {
+    bool any = false;
+    summaries.assign(function->getNumBlockIDs(), {});
+    for (const MachineBasicBlock &block : *function) {
+      Summary &summary = summaries[block.getNumber()];
+      for (const MachineInstr &inst : block) {
+        if (uint64_t cost = markedCost(inst)) {
+          any = true;
+          summary.last += cost;
+        } else if (isBarrier(inst)) {
+          if (!summary.hasBarrier) summary.first = summary.last;
+          summary.hasBarrier = true;
+          summary.last = 0;
+        }
+      }
+      if (!summary.hasBarrier) summary.first = summary.last;
+    }
+    return any;
+  }
+
+  /* Gives each bundle its amount. */
+  void assign() {
+    bundles.clear();
+    bundles.grow(2 * function->getNumBlockIDs());
+    for (const MachineBasicBlock &block : *function)
+      for (const MachineBasicBlock *successor : block.successors()) bundles.join(2 * block.getNumber() + 1, 2 * successor->getNumber());
+    bundles.compress();
+    std::vector<unsigned> open(bundles.getNumClasses(), 0); /* blocks that lead into the bundle, of which nothing is known yet */
+    std::vector<uint64_t> least(bundles.getNumClasses(), UNKNOWN);
+    for (const MachineBasicBlock &block : *function) open[outOf(block)]++;
+    owedOn.assign(bundles.getNumClasses(), 0);
+    owedOn[into(function->front())] = 0;
+    std::vector<bool> fixed(bundles.getNumClasses(), false);
+    fixed[into(function->front())] = true;
+    for (const MachineBasicBlock *block : ReversePostOrderTraversal<MachineFunction *>(function)) {
+      unsigned in = into(*block), out = outOf(*block);
+      if (!fixed[in]) {
+        fixed[in] = true;
+        owedOn[in] = open[in] == 0 && least[in] <= MAX_OWED ? least[in] : 0;
+      }
+      const Summary &summary = summaries[block->getNumber()];
+      least[out] = std::min(least[out], summary.hasBarrier ? summary.last : owedOn[in] + summary.last);
+      open[out]--;
+    }
+  }
+
+  /* Replaces a block's marks by what it pays, a segment between barriers at a time. */
+  void rewrite(MachineBasicBlock &block, const Charger &charger) {
+    uint64_t owed = owedOn[into(block)];
+    auto start = block.begin();
+    while (start != block.end()) {
+      auto end = start;
+      uint64_t total = owed;
+      MachineInstr *last = nullptr;
+      for (; end != block.end() && !isBarrier(*end); ++end) {
+        if (uint64_t cost = markedCost(*end)) total += cost, last = &*end;
+      }
+      bool isFinal = end == block.end();
+      /* Nothing is paid where control ends without anybody to look at the register but the handler of the trap. */
+      uint64_t keep = !isFinal ? 0 : block.succ_empty() ? total : owedOn[outOf(block)];
+      owed = rewriteSegment(block, start, end, last, owed, total - keep, charger);
+      if (!isFinal) note(*end++, owed);
+      start = end;
+    }
+  }
+
+  /* Returns what is owed at the end. */
+  uint64_t rewriteSegment(MachineBasicBlock &block, MachineBasicBlock::iterator start, MachineBasicBlock::iterator end, MachineInstr *last, uint64_t owed, uint64_t pay, const Charger &charger) {
+    if (pay > 0 && !last) {
+      while (start != end && (start->isPosition() || start->isPHI() || start->getFlag(MachineInstr::FrameSetup))) ++start;
+      charger.emit(block, start, block.findDebugLoc(start), pay);
+      owed -= pay;
+    }
+    for (auto at = start; at != end;) {
+      MachineInstr &inst = *at++;
+      uint64_t cost = markedCost(inst);
+      if (cost == 0) {
+        note(inst, owed);
+        continue;
+      }
+      owed += cost;
+      if (&inst == last && pay > 0) {
+        charger.emit(block, beforeComparison(block, inst), inst.getDebugLoc(), pay);
+        owed -= pay;
+      }
+      inst.eraseFromParent();
+    }
+    return owed;
+  }
+
+  /* A comparison and the branch on it should stay together: then the processor runs them as one. The comparison must not be able to fault: the payment would come before its mark. */
+  static MachineBasicBlock::iterator beforeComparison(MachineBasicBlock &block, MachineInstr &mark) {
+    MachineBasicBlock::iterator at(mark);
+    auto next = std::next(at);
+    if (at == block.begin() || next == block.end() || !next->isConditionalBranch()) return at;
+    auto before = std::prev(at);
+    return before->isCompare() && !mayFault(*before) ? before : at;
+  }
+
+  /* Records what is owed where an instruction may fault, unless it is what the table says already. */
+  void note(MachineInstr &inst, uint64_t owed) {
+    if (owed == recorded || !mayFault(inst)) return;
+    MCSymbol *symbol = inst.getPreInstrSymbol();
+    if (!symbol) {
+      symbol = function->getContext().createTempSymbol("owed");
+      inst.setPreInstrSymbol(*function, symbol);
+    }
+    table.push_back({symbol, owed});
+    recorded = owed;
+  }
+};
+
+char PlaceCharges::ID = 0;
+
+} // namespace
+
+FunctionPass *createPlaceChargesPass(OwedTables &tables) { return new PlaceCharges(tables); }

@@ -1,0 +1,44 @@
+/* owed.c - looks up what is owed in the tables of an artifact: abi.ts, OWED_ROWS_SECTION, describes them. */
+#include "owed.h"
+#include "abi.h"
+#include "code_map.h"
+
+#include <stddef.h>
+
+static uint64_t read_uleb(const uint8_t **at) {
+  uint64_t value = 0;
+  for (unsigned shift = 0;; shift += 7) {
+    uint8_t byte = *(*at)++;
+    if (shift < 64) value |= (uint64_t)(byte & 0x7f) << shift;
+    if (!(byte & 0x80)) return value;
+  }
+}
+
+static uintptr_t start_of(const struct waot_owed_row *row) { return (uintptr_t)row + (uintptr_t)(intptr_t)row->function; }
+
+/* The last row of a function that starts at pc or before; NULL when there is none. */
+static const struct waot_owed_row *find_row(const struct waot_owed_row *rows, size_t count, uintptr_t pc) {
+  size_t low = 0, high = count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (start_of(&rows[middle]) <= pc) low = middle + 1;
+    else high = middle;
+  }
+  return low == 0 ? NULL : &rows[low - 1];
+}
+
+uint64_t waot_owed(const void *pc) {
+  struct waot_code_tables tables = waot_code_tables_at(pc);
+  if (tables.owed == NULL) return 0;
+  const struct waot_owed_row *row = find_row(tables.owed, (size_t)(tables.owed_end - tables.owed), (uintptr_t)pc);
+  if (row == NULL) return 0;
+  const uint8_t *entry = (const uint8_t *)((uintptr_t)row + (uintptr_t)(intptr_t)row->entries);
+  uintptr_t from = start_of(row);
+  uint64_t owed = 0;
+  for (uint64_t left = read_uleb(&entry); left > 0; left--) {
+    from += read_uleb(&entry);
+    if (from > (uintptr_t)pc) break;
+    owed = read_uleb(&entry);
+  }
+  return owed;
+}
