@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "code_map.h"
+#include "owed.h"
 #include "cpu.h"
 #include "frame_table.h"
 #include "internal.h"
@@ -230,6 +231,7 @@ static int load(struct waot_artifact *artifact, const struct image *image, const
   artifact->unwind_table = tables.unwind != NULL ? waot_unwind_table_new(tables.unwind, image->object.unwind_size) : NULL;
   tables.unwind = artifact->unwind_table;
 #endif
+  if (!waot_owed_is_sane(&tables, (void *)start, (void *)end)) return waot_error_set(error, WAOT_ERROR_FORMAT, 0, "%s: damaged: its table of owed fuel does not fit its code", name);
   artifact->load_address = load_address;
   if (waot_code_register_tables((void *)start, (void *)end, &tables) != 0) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "%s: out of memory", name);
   artifact->text_start = start;
@@ -395,3 +397,7 @@ int waot_artifact_export(const waot_artifact *artifact, uint32_t i, waot_import_
   describe(artifact, out);
   return 0;
 }
+
+void waot_artifact_fork_prepare(void) { pthread_mutex_lock(&lock); }
+void waot_artifact_fork_parent(void) { pthread_mutex_unlock(&lock); }
+void waot_artifact_fork_child(void) { pthread_mutex_init(&lock, NULL); }

@@ -23,6 +23,8 @@ enum { CHECKER_AWAKE = 0, CHECKER_ASLEEP = 1, CHECKER_NONE = 2 };
 
 /* Periods without a thread in wasm before the checker sleeps: a loop of short calls then pays for a wake-up at most once in so many periods. */
 #define IDLE_PERIODS 100
+/* While no store has limited fuel or is interrupted, only each such period has ticks. They find what there still is to find: a thread that is ending, and 2^63 units at the highest prices. */
+#define SPARED_PERIODS 10
 /* Periods without an answer after which a tick is taken for lost; a power of two. */
 #define LOST_AFTER 16
 /* Stack of the checker thread: it calls nothing deep, but thread-local storage of the whole process is carved out of it. */
@@ -53,14 +55,18 @@ static bool is_lost(struct waot_thread_record *t) {
 
 /* Ticks the threads in wasm. Returns whether there is any. */
 static bool scan(void) {
+  static unsigned spared; /* the checker's only */
   bool active = false, due = false;
   waot_handlers_check();
   waot_deadlines_check(); /* first: the tick of this very scan can then end what is late */
+  bool spare = !waot_interrupt_is_urgent() && ++spared < SPARED_PERIODS;
+  if (!spare) spared = 0;
   pthread_mutex_lock(&waot_threads_lock); /* held over the sends: a linked thread is alive, so its name is its own */
   for (struct waot_thread_record *t = waot_threads; t; t = t->next) {
     t->tick_due = false;
     if (!load(&t->head.in_wasm)) continue;
     active = true;
+    if (spare) continue;
     if (load(&t->head.tick_pending) && !is_lost(t)) continue;
     if (!load(&t->head.tick_pending)) t->unanswered = 0;
     store(&t->head.tick_pending, 1);

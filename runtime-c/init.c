@@ -20,17 +20,24 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool initialised;
 static waot_config active;
 
+/* All locks of the runtime, in the order in which a thread takes those that it holds together: none is held by a thread that the child does not have. */
 static void fork_prepare(void) {
   pthread_mutex_lock(&lock);
+  waot_artifact_fork_prepare();
+  waot_type_fork_prepare();
   waot_checker_fork_prepare();
   waot_code_map_fork_prepare();
   waot_interrupt_fork_prepare();
+  waot_signals_fork_prepare();
 }
 
 static void fork_parent(void) {
+  waot_signals_fork_parent();
   waot_interrupt_fork_parent();
   waot_code_map_fork_parent();
   waot_checker_fork_parent();
+  waot_type_fork_parent();
+  waot_artifact_fork_parent();
   pthread_mutex_unlock(&lock);
 }
 
@@ -38,7 +45,9 @@ static void fork_child(void) {
   waot_interrupt_fork_child();
   waot_code_map_fork_child();
   waot_checker_fork_child();
-  waot_handlers_fork_child();
+  waot_handlers_fork_child(); /* signals.c, too */
+  waot_type_fork_child();
+  waot_artifact_fork_child();
   pthread_mutex_init(&lock, NULL);
 }
 

@@ -133,6 +133,14 @@ const waot_artifact *waot_artifact_at(uintptr_t pc, uint64_t *address);
 const waot_type *waot_artifact_table_ref(const waot_artifact *artifact, uint32_t table);
 const waot_type *waot_artifact_global_ref(const waot_artifact *artifact, uint32_t global);
 
+/* artifact.c, type.c: for the fork handlers of init.c. */
+void waot_artifact_fork_prepare(void);
+void waot_artifact_fork_parent(void);
+void waot_artifact_fork_child(void);
+void waot_type_fork_prepare(void);
+void waot_type_fork_parent(void);
+void waot_type_fork_child(void);
+
 /* memory.c: re-reads the length where it may have grown behind the runtime's back, then says whether [start, start + count) lies inside. */
 bool waot_memory_in_bounds(waot_memory *memory, uint64_t start, uint64_t count);
 /* memory.c, table.c, instance.c: free one object (not unlinking it from its store). */

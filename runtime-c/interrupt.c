@@ -21,8 +21,26 @@ static int64_t now_ns(void) {
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static void add_reasons(struct waot_store *store, uint32_t why) { __atomic_fetch_or(&store->limits.interrupt, why, __ATOMIC_SEQ_CST); }
-static void drop_reasons(struct waot_store *store, uint32_t why) { __atomic_fetch_and(&store->limits.interrupt, ~why, __ATOMIC_SEQ_CST); }
+/* Stores that are interrupted, and stores whose fuel has a limit: while there are none, nothing has to be found soon. */
+static size_t interrupted_stores, limited_stores;
+static void count(size_t *stores, bool before, bool now) {
+  if (before != now) __atomic_fetch_add(stores, now ? 1 : (size_t)-1, __ATOMIC_SEQ_CST);
+}
+
+void waot_interrupt_add(struct waot_limits *limits, uint32_t why) {
+  uint32_t before = __atomic_fetch_or(&limits->interrupt, why, __ATOMIC_SEQ_CST);
+  count(&interrupted_stores, before != 0, (before | why) != 0);
+}
+static void add_reasons(struct waot_store *store, uint32_t why) { waot_interrupt_add(&store->limits, why); }
+static void drop_reasons(struct waot_store *store, uint32_t why) {
+  uint32_t before = __atomic_fetch_and(&store->limits.interrupt, ~why, __ATOMIC_SEQ_CST);
+  count(&interrupted_stores, before != 0, (before & ~why) != 0);
+}
+
+void waot_interrupt_limit_changed(int64_t before, int64_t now) { count(&limited_stores, before != INT64_MAX, now != INT64_MAX); }
+bool waot_interrupt_is_urgent(void) {
+  return __atomic_load_n(&interrupted_stores, __ATOMIC_SEQ_CST) != 0 || __atomic_load_n(&limited_stores, __ATOMIC_SEQ_CST) != 0;
+}
 
 void waot_store_register(struct waot_store *store) {
   pthread_mutex_lock(&lock);
@@ -39,7 +57,9 @@ void waot_store_unregister(struct waot_store *store) {
   if (store->prev_store != NULL) store->prev_store->next_store = store->next_store;
   else stores = store->next_store;
   if (store->next_store != NULL) store->next_store->prev_store = store->prev_store;
-  pthread_mutex_unlock(&lock);
+  pthread_mutex_unlock(&lock); /* from now on nobody else can interrupt it */
+  drop_reasons(store, ~0u);
+  waot_interrupt_limit_changed(store->limit, INT64_MAX);
 }
 
 uint64_t waot_store_id(const waot_store *store) { return store->id; }

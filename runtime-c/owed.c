@@ -3,6 +3,7 @@
 #include "abi.h"
 #include "code_map.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 static uint64_t read_uleb(const uint8_t **at) {
@@ -25,6 +26,16 @@ static const struct waot_owed_row *find_row(const struct waot_owed_row *rows, si
     else high = middle;
   }
   return low == 0 ? NULL : &rows[low - 1];
+}
+
+bool waot_owed_is_sane(const struct waot_code_tables *tables, const void *start, const void *end) {
+  if ((tables->owed == NULL) != (tables->owed_end == NULL) || tables->owed > tables->owed_end) return false;
+  uintptr_t last = (uintptr_t)start;
+  for (const struct waot_owed_row *row = tables->owed; row < tables->owed_end; row++) {
+    if (start_of(row) < last || start_of(row) >= (uintptr_t)end) return false;
+    last = start_of(row);
+  }
+  return true;
 }
 
 uint64_t waot_owed(const void *pc) {

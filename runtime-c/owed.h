@@ -2,6 +2,9 @@
 #ifndef WAOT_OWED_H
 #define WAOT_OWED_H
 
+#include "code_map.h"
+
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -10,5 +13,8 @@
  * of the last one before pc. 0 where pc is not in compiled code. For signal handlers: neither locks nor allocates.
  */
 uint64_t waot_owed(const void *pc);
+
+/* Whether the rows are what the lookup relies on: of functions in the text [start, end), ascending. A linker that moved functions apart from their rows would make bills wrong. */
+bool waot_owed_is_sane(const struct waot_code_tables *tables, const void *start, const void *end);
 
 #endif /* WAOT_OWED_H */

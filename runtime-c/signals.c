@@ -133,6 +133,8 @@ void waot_set_fault_filter(int (*filter)(int signal, void *info, void *context))
 
 int waot_signal_clash(void) { return __atomic_exchange_n(&clash, 0, __ATOMIC_RELAXED); }
 
+void waot_signals_fork_prepare(void) { pthread_mutex_lock(&lock); }
+void waot_signals_fork_parent(void) { pthread_mutex_unlock(&lock); }
 void waot_signals_fork_child(void) { pthread_mutex_init(&lock, NULL); }
 
 /* What the kernel would have done had our handler not been there. */

@@ -6,7 +6,8 @@
 waot_store *waot_store_new(void) {
   waot_store *store = calloc(1, sizeof *store);
   if (store == NULL) return NULL;
-  waot_store_set_fuel(store, INT64_MAX);
+  store->limit = INT64_MAX;
+  store->limits.fuel = -INT64_MAX;
   waot_store_register(store);
   return store;
 }
@@ -40,6 +41,7 @@ void waot_store_delete(waot_store *store) {
 
 int waot_store_set_fuel(waot_store *store, int64_t limit) {
   if (limit < 0) return -1;
+  waot_interrupt_limit_changed(store->limit, limit);
   store->limit = limit;
   store->limits.fuel = -limit;
   store->exhausted = false;
@@ -54,6 +56,7 @@ int waot_store_add_fuel(waot_store *store, int64_t n) {
   /* What ran past the limit before a call was stopped is nobody's to pay: the store has consumed its limit. */
   if (store->exhausted) store->limits.fuel = 0;
   store->exhausted = false;
+  waot_interrupt_limit_changed(store->limit, store->limit + more);
   store->limit += more;
   store->limits.fuel -= more; /* >= -limit, as it was before: no underflow */
   return 0;

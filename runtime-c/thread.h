@@ -104,6 +104,8 @@ extern int waot_tick_signal;
 int waot_handlers_install(int tick_signal);
 /* In the child after fork. */
 void waot_handlers_fork_child(void);
+void waot_signals_fork_prepare(void);
+void waot_signals_fork_parent(void);
 void waot_signals_fork_child(void);
 
 #endif /* WAOT_THREAD_H */

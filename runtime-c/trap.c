@@ -10,6 +10,7 @@
 #endif
 #include "backtrace.h"
 #include "code_map.h"
+#include "interrupt.h"
 #include "machine.h"
 #include "owed.h"
 #include "signals.h"
@@ -51,7 +52,7 @@ static void on_tick(int signal, siginfo_t *info, void *context_ptr) {
   /* Elsewhere - trampolines, builtins, memcpy - the fuel register may hold anything. The next tick, or the next boundary, will see it. */
   if (thread->top && waot_code_contains((void *)machine_pc(context))) {
     struct waot_limits *limits = ((const struct waot_activation *)thread->top)->limits;
-    if (waot_thread_is_ending((struct waot_thread_record *)thread)) __atomic_fetch_or(&limits->interrupt, WAOT_INTERRUPT_ENDING, __ATOMIC_RELAXED);
+    if (waot_thread_is_ending((struct waot_thread_record *)thread)) waot_interrupt_add(limits, WAOT_INTERRUPT_ENDING);
     if (machine_fuel(context) > 0) redirect(context, thread, WAOT_STATUS_OUT_OF_FUEL, machine_place(context));
     else if (__atomic_load_n(&limits->interrupt, __ATOMIC_RELAXED)) redirect(context, thread, WAOT_STATUS_INTERRUPTED, machine_place(context));
   }

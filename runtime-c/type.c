@@ -205,3 +205,7 @@ bool waot_valtype_matches(uint32_t found, const waot_type *found_ref, uint32_t w
     default: return false;
   }
 }
+
+void waot_type_fork_prepare(void) { pthread_mutex_lock(&lock); }
+void waot_type_fork_parent(void) { pthread_mutex_unlock(&lock); }
+void waot_type_fork_child(void) { pthread_mutex_init(&lock, NULL); }

@@ -1,7 +1,7 @@
 /** Linear memory: loads, stores, size, growth, bulk operators. */
-import type { TypeName, Value } from '../llvm/builder.js';
+import type { Block, TypeName, Value } from '../llvm/builder.js';
 import { irType } from '../llvm/builder.js';
-import { SIZES } from '../../runtime-c/abi.js';
+import { OFFSETS, SIZES } from '../../runtime-c/abi.js';
 import type { Operator, ValType } from '../wasm/module.js';
 import type { FunctionState } from './state.js';
 import { emitTrap } from './trap.js';
@@ -67,13 +67,34 @@ export function popUnsigned(s: FunctionState): { type: 'i64'; value: Value } {
   return { type: 'i64', value: s.b.cast('ZExt', s.pop(), 'i64') };
 }
 
+/**
+ * Does a copy within one memory, or a fill, without the builtin when it is short. Leaves the builder where it was not done.
+ * @returns where to go on when it is done.
+ */
+function tryShort(s: FunctionState, helper: 'copy_short' | 'fill_short', memory: number, operands: readonly { type: TypeName; value: Value }[]): Block {
+  const offset = s.b.i64(BigInt(s.plan.layout.memories + memory * SIZES.vm_memory + OFFSETS.vm_memory.memory));
+  const types: TypeName[] = ['ptr', 'i64', 'ptr', ...operands.map((o) => o.type)];
+  const done = s.b.callHelper(helper, 'i32', types, [s.vmctx, offset, memoryBase(s, memory), ...operands.map((o) => o.value)]);
+  const long = s.b.block(s.func, 'long');
+  const next = s.b.block(s.func, 'moved');
+  s.b.condBr(s.b.compare('ICmpNE', done, s.b.i32(0)), next, long);
+  s.b.moveTo(long);
+  return next;
+}
+
 function bulk(s: FunctionState, operator: Operator, name: string, indices: readonly number[]): void {
   const count = popUnsigned(s);
   const second = name === 'memory_fill' ? { type: 'i32' as const, value: s.pop() } : popUnsigned(s);
   const first = popUnsigned(s);
   chargeBulk(s, operator, count.value);
-  const failed = callBuiltin(s, name, 'i32', indices, [first, second, count]);
+  const operands = [first, second, count];
+  const helper = name === 'memory_fill' ? 'fill_short' : name === 'memory_copy' && operator.a === operator.b ? 'copy_short' : undefined;
+  const next = helper && s.plan.options.optLevel > 0 ? tryShort(s, helper, operator.a, operands) : undefined;
+  const failed = callBuiltin(s, name, 'i32', indices, operands);
   s.b.callHelper('trap_if.out_of_bounds_memory_access', 'void', ['i32'], [failed]);
+  if (!next) return;
+  s.b.br(next);
+  s.b.moveTo(next);
 }
 
 export function emitMemory(s: FunctionState, operator: Operator): void {

@@ -180,6 +180,75 @@ function checkedHelpers(): string {
     .map((name) => define(`void @waot.trap_if.${name}(i32 %failed)`, `%bad = icmp ne i32 %failed, 0\n${trapIf('%bad', StatusCode[name], 'bulk')}\nret void`)).join('\n');
 }
 
+/**
+ * Copies and fills of at most 64 bytes, in place of a builtin, for which wasm has to be left: whether it was done (0: not short, or out of bounds, which the builtin then finds). Both ends are moved
+ * with an access each that may overlap in the middle; all loads come before the stores, so the ranges may overlap too. The bounds are compared first: a range that is partly outside traps before
+ * anything is written. The stores are volatile for the reason that all stores are.
+ */
+function shortHelpers(): string {
+  const sizes = [32, 16, 8, 4, 2];
+  const vector = (size: number) => (size > 8 ? `<${size} x i8>` : `i${size * 8}`);
+  const at = (base: string, name: string) => `%${name} = getelementptr i8, ptr ${base}, i64`;
+  const bounds = (ranges: readonly string[]) => `
+    %short = icmp ule i64 %count, 64
+    %lp = getelementptr i8, ptr %vmctx, i64 %memory_offset
+    %memory = load ptr, ptr %lp, align 8, !invariant.load !1
+    %np = getelementptr i8, ptr %memory, i64 ${OFFSETS.memory_head.length}
+    %length = load i64, ptr %np, align 8
+    ${ranges.map((range, i) => `%end${i} = add nuw nsw i64 ${range}, %count
+    %in${i} = icmp ule i64 %end${i}, %length
+    %ok${i} = and i1 ${i === 0 ? '%short' : `%ok${i - 1}`}, %in${i}`).join('\n')}
+    br i1 %ok${ranges.length - 1}, label %try32, label %no
+    no:
+    ret i32 0
+    yes:
+    ret i32 1`;
+  const arms = (body: (size: number) => string) => sizes.map((size, i) => `
+    try${size}:
+    %big${size} = icmp uge i64 %count, ${size}
+    br i1 %big${size}, label %do${size}, label %try${sizes[i + 1] ?? 1}
+    do${size}:
+    %back${size} = sub i64 %count, ${size}
+    ${body(size)}
+    br label %yes`).join('');
+  const single = (body: string) => `
+    try1:
+    %none = icmp eq i64 %count, 0
+    br i1 %none, label %yes, label %do1
+    do1:
+    ${body}
+    br label %yes`;
+  const load = (size: number) => `
+    ${at('%source', `sl${size}`)} %back${size}
+    %first${size} = load ${vector(size)}, ptr %source, align 1
+    %last${size} = load ${vector(size)}, ptr %sl${size}, align 1
+    ${at('%target', `tl${size}`)} %back${size}
+    store volatile ${vector(size)} %first${size}, ptr %target, align 1
+    store volatile ${vector(size)} %last${size}, ptr %tl${size}, align 1`;
+  const splat = (size: number) => `${size > 8 ? `
+    %one${size} = insertelement ${vector(size)} poison, i8 %byte, i32 0
+    %all${size} = shufflevector ${vector(size)} %one${size}, ${vector(size)} poison, <${size} x i32> zeroinitializer` : `
+    %one${size} = zext i8 %byte to i${size * 8}
+    %all${size} = mul i${size * 8} %one${size}, ${BigInt(`0x${'01'.repeat(size)}`)}`}
+    ${at('%target', `tl${size}`)} %back${size}
+    store volatile ${vector(size)} %all${size}, ptr %target, align 1
+    store volatile ${vector(size)} %all${size}, ptr %tl${size}, align 1`;
+  return [
+    define('i32 @waot.copy_short(ptr %vmctx, i64 %memory_offset, ptr %base, i64 %to, i64 %from, i64 %count)', `
+      ${at('%base', 'target')} %to
+      ${at('%base', 'source')} %from
+      ${bounds(['%to', '%from'])}
+      ${arms(load)}
+      ${single('%byte = load i8, ptr %source, align 1\nstore volatile i8 %byte, ptr %target, align 1')}`),
+    define('i32 @waot.fill_short(ptr %vmctx, i64 %memory_offset, ptr %base, i64 %to, i32 %value, i64 %count)', `
+      %byte = trunc i32 %value to i8
+      ${at('%base', 'target')} %to
+      ${bounds(['%to'])}
+      ${arms(splat)}
+      ${single('store volatile i8 %byte, ptr %target, align 1')}`),
+  ].join('\n');
+}
+
 function integerHelpers(): string {
   const per = (t: 'i32' | 'i64') => {
     const bits = t === 'i32' ? 32 : 64;
@@ -289,7 +358,7 @@ function truncHelpers(): string {
 export function preludeText(arch: ArchName): string {
   if (VALUE_SIZE !== 16) throw new Error('the prelude assumes 16-byte global slots');
   return [
-    fuelHelpers(arch), trapHelpers(), opaqueHelpers(arch), memoryHelpers(), vmctxHelpers(), builtinHelpers(), checkedHelpers(), integerHelpers(), floatHelpers(), truncHelpers(),
+    fuelHelpers(arch), trapHelpers(), opaqueHelpers(arch), memoryHelpers(), vmctxHelpers(), builtinHelpers(), checkedHelpers(), shortHelpers(), integerHelpers(), floatHelpers(), truncHelpers(),
     'declare void @llvm.ubsantrap(i8 immarg)',
     'attributes #0 = { alwaysinline }',
     'attributes #1 = { nounwind willreturn memory(inaccessiblemem: readwrite) }',

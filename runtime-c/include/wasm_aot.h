@@ -167,7 +167,7 @@ WAOT_API int waot_interrupt_by_id(uint64_t id, uint32_t why);
  * tick late, and wasm then ends within another. The store's own thread only. */
 WAOT_API void waot_store_set_deadline(waot_store *store, int64_t deadline_ns);
 WAOT_API int64_t waot_store_deadline(const waot_store *store);
-/* A function that is asked, at ticks that find the calling thread in compiled code, whether that is to end (non-zero: the store is interrupted for ENDING). It runs in a signal
+/* A function that is asked, at ticks (one in ten while no store has limited fuel or is interrupted) that find the calling thread in compiled code, and in long bulk operators, whether that is to end (non-zero: the store is interrupted for ENDING). It runs in a signal
  * handler, but between two instructions of compiled code: locks that the thread takes elsewhere are free. It must not call wasm, throw or block. NULL: none. 0, or -1
  * when the thread cannot run wasm. */
 WAOT_API int waot_thread_set_poll(int (*poll)(void *data), void *data);

@@ -411,6 +411,44 @@ static void run_fork(void) {
   expect_own_traps();
 }
 
+/* A child of fork can use everything, whatever other threads were in the middle of: none of the runtime's locks stays taken in it. */
+static bool churning = true;
+static void *churn_locks(void *unused) {
+  (void)unused;
+  uint64_t address;
+  const uint8_t valtypes[] = { WAOT_VALTYPE_I32 };
+  for (unsigned i = 0; __atomic_load_n(&churning, __ATOMIC_RELAXED); i++) {
+    CHECK(waot_type_intern(i % 2, 1 - i % 2, valtypes));
+    waot_artifact_at(1, &address);
+    waot_handlers_check();
+    waot_store *store = waot_store_new();
+    waot_store_set_deadline(store, INT64_MAX);
+    waot_store_delete(store);
+  }
+  return NULL;
+}
+static void run_fork_locks(void) {
+  pthread_t threads[2];
+  uint64_t address;
+  expect_own_traps();
+  for (int i = 0; i < 2; i++) CHECK_EQUAL(pthread_create(&threads[i], NULL, churn_locks, NULL), 0);
+  for (int i = 0; i < 60; i++) {
+    pid_t child = fork();
+    if (child == 0) {
+      alarm(20);
+      const uint8_t valtypes[] = { WAOT_VALTYPE_F32 };
+      CHECK(waot_type_intern(1, 0, valtypes) && !waot_artifact_at(1, &address));
+      waot_handlers_check();
+      waot_store_delete(waot_store_new());
+      if (i % 20 == 0) expect_own_traps();
+      _exit(0);
+    }
+    expect_child_done(child);
+  }
+  __atomic_store_n(&churning, false, __ATOMIC_RELAXED);
+  for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+}
+
 /* --- a main thread without a stack limit -------------------------------------------------------------------------- */
 
 static void run_unlimited_stack(void) {
@@ -444,6 +482,7 @@ EXIT_CASE(flags_galore)
 EXIT_CASE(busy_signal_later)
 EXIT_CASE(environment)
 EXIT_CASE(fork)
+EXIT_CASE(fork_locks)
 
 int main(int argc, char **argv) {
   static const struct test_case cases[] = {
@@ -467,6 +506,7 @@ int main(int argc, char **argv) {
     { "the tick signal is taken later", test_busy_signal_later },
     { "settings by environment variables", test_environment },
     { "fork", test_fork },
+    { "fork while other threads hold locks", test_fork_locks },
   };
   /* The stack limit is fixed at exec: the program runs itself without one. */
   if (argc == 3 && strcmp(argv[2], "unlimited stack") == 0) {

@@ -164,6 +164,37 @@ static void test_bulk(void) {
   guest_free(&g);
 }
 
+/* Where there is nothing to find soon, most ticks are spared. */
+static int poll_count(void *count) {
+  ++*(volatile int *)count;
+  return 0;
+}
+static int polls_in(struct guest *g, int64_t limit) {
+  int count = 0;
+  int64_t value;
+  CHECK_EQUAL(waot_thread_set_poll(poll_count, &count), 0);
+  CHECK_EQUAL(waot_store_set_fuel(g->store, limit), 0);
+  for (double begin = now_ns(); now_ns() - begin < 300e6;) CHECK_EQUAL(guest_call(g, "guest_count", (value = 10000000, &value)), WAOT_STATUS_OK);
+  CHECK_EQUAL(waot_thread_set_poll(NULL, NULL), 0);
+  return count;
+}
+static void test_spared_ticks(void) {
+  struct guest g, other;
+  guest_init(&g, host_nothing, NULL);
+  int limited = polls_in(&g, INT64_MAX - 1), unlimited = polls_in(&g, INT64_MAX);
+  CHECK(unlimited > 0 && unlimited * 3 < limited);
+  guest_init(&other, host_nothing, NULL); /* any store of the process counts, until it is gone */
+  waot_store_set_fuel(other.store, 5);
+  CHECK(polls_in(&g, INT64_MAX) > unlimited * 3);
+  waot_store_add_fuel(other.store, INT64_MAX);
+  waot_store_interrupt(other.store);
+  waot_store_interrupt(other.store);
+  CHECK(polls_in(&g, INT64_MAX) > unlimited * 3);
+  guest_free(&other);
+  CHECK(polls_in(&g, INT64_MAX) * 3 < limited);
+  guest_free(&g);
+}
+
 /* Exhaustion overrides an interrupt, and says how late it was seen. */
 static void test_overshoot(void) {
   struct guest g;
@@ -195,6 +226,7 @@ int main(int argc, char **argv) {
     { "interrupting dying stores", test_dying_stores },
     { "an ending thread", test_poll },
     { "bulk operators", test_bulk },
+    { "spared ticks", test_spared_ticks },
     { "overshoot", test_overshoot },
   };
   return run_cases(argc, argv, cases, sizeof cases / sizeof cases[0]);

@@ -57,7 +57,7 @@ export class LoopWriter extends StatementWriter {
     w.get(this.sums[0]).get(this.sums[1]).op('i64.xor');
     for (const local of w.localsOf('i32')) w.get(local).op('i64.extend_i32_u').op('i64.add').i64(7n).op('i64.rotl');
     for (const local of this.locals('f64')) w.get(local).op('i64.reinterpret_f64').op('i64.xor');
-    for (const local of w.localsOf('v128')) w.get(local).op('i64x2.extract_lane', 1).op('i64.add');
+    for (const local of this.locals('v128')) w.get(local).op('i64x2.extract_lane', 1).op('i64.add');
   }
 
   protected override loop(complexity: number, nesting: number): void {

@@ -8,7 +8,7 @@
  * Two machine passes: before frames are laid out, each such call is marked with the bytes that are popped, which only a pseudo instruction says; at the end, rules are put behind the
  * marked calls and behind the adjustments.
  */
-#include "optimise.h"
+#include "call_frames.h"
 
 #include "llvm/CodeGen/MachineFunctionPass.h"
 #include "llvm/CodeGen/MachineInstrBuilder.h"
@@ -20,7 +20,6 @@
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/MCDwarf.h"
-#include "llvm/Target/RegisterTargetPassConfigCallback.h"
 
 using namespace llvm;
 
@@ -108,9 +107,7 @@ char CallRulesPass::ID = 0;
 
 } // namespace
 
-void codegen_install_call_frames(void) {
-  static RegisterTargetPassConfigCallback callback([](TargetMachine &, PassManagerBase &, TargetPassConfig *config) {
-    config->insertPass(&FixupStatepointCallerSavedID, new MarkCallsPass());
-    config->insertPass(&StackMapLivenessID, new CallRulesPass());
-  });
+void insertCallFramePasses(TargetPassConfig &config) {
+  config.insertPass(&FixupStatepointCallerSavedID, new MarkCallsPass());
+  config.insertPass(&StackMapLivenessID, new CallRulesPass());
 }

@@ -9,6 +9,7 @@
  * The last entry of each function is its end, with nothing owed.
  */
 #include "emit.h"
+#include "call_frames.h"
 #include "place_charges.h"
 #include "../../../runtime-c/abi.h"
 
@@ -103,6 +104,7 @@ const char *addPasses(legacy::PassManager &passes, TargetMachine &machine, raw_p
   auto *information = new MachineModuleInfoWrapperPass(&machine);
   TargetPassConfig *config = machine.createPassConfig(passes);
   config->setDisableVerify(true);
+  insertCallFramePasses(*config);
   passes.add(config);
   passes.add(information);
   if (config->addISelPasses()) return "the target has no instruction selection";

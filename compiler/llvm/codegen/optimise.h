@@ -12,9 +12,6 @@ extern "C" {
 /* Runs the default pipeline of a level, 0 to 3, with the metering passes from level 2 on. The module must be verified. */
 void codegen_optimise(LLVMModuleRef module, LLVMTargetMachineRef machine, int level);
 
-/* Once, before machine code is made: see call_frames.cc. */
-void codegen_install_call_frames(void);
-
 #ifdef __cplusplus
 }
 #endif

@@ -1,7 +1,6 @@
 /* setup.c - what happens once a process: LLVM's targets, switches and fatal errors; memory. */
 #define _GNU_SOURCE /* vasprintf */
 #include "codegen.h"
-#include "optimise.h"
 
 #include <llvm-c/ErrorHandling.h>
 #include <llvm-c/Support.h>
@@ -45,7 +44,6 @@ static void initialise_once(void) {
    * functions: the rows of what is owed have the order of the functions in the module, and so must the text (emit.cc). */
   const char *const switches[] = {"wasm-aot", "-indvars-widen-indvars=false", "-max-jump-table-size=16383", "-profile-guided-section-prefix=false"};
   LLVMParseCommandLineOptions(sizeof switches / sizeof *switches, switches, "");
-  codegen_install_call_frames();
 }
 
 void codegen_initialise(void) {

@@ -1,0 +1,128 @@
+/**
+ * Charges are paid together and late (compiler/llvm/codegen/place_charges.cc). In random control flow of which every step can be made the one that ends the activation, `consumed` there, at
+ * each call of the host, and at the end is what V8 counts with an addition before each operator.
+ */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Instance, load, Trap } from '../../loader/index.js';
+import { Random } from '../fuzz/random.js';
+import { assemble, closeCompiler, compile } from '../loader/wat.js';
+import { COUNTER, injectMetering } from './inject.js';
+
+const FUNCTIONS = 12;
+const LEVELS = [0, 1, 2, 3] as const;
+
+/** Writes one function `(param $at i32) (param $way i32) (result i32)`: step number `at` traps, the bits of `way` decide at branches. */
+class FunctionWriter {
+  steps = 0;
+  private labels = 0;
+  constructor(private readonly random: Random, private readonly self: number) {}
+
+  body(): string {
+    return `${this.block(3)} local.get $sum`;
+  }
+
+  private block(depth: number): string {
+    return Array.from({ length: 2 + this.random.below(4) }, () => (depth > 0 && this.random.below(2) === 0 ? this.branching(depth - 1) : this.step())).join('\n');
+  }
+
+  /** Zero, but one when this step is to trap. */
+  private ends(): string {
+    return `(i32.eq (local.get $at) (i32.const ${this.steps++}))`;
+  }
+
+  private step(): string {
+    const address = () => `(i32.add (i32.const ${this.random.below(4000) * 4}) (i32.mul ${this.ends()} (i32.const 0x7fff0000)))`;
+    const sum = (value: string) => `(local.set $sum (i32.add (local.get $sum) ${value}))`;
+    switch (this.random.below(8)) {
+      case 0: return `(i32.store ${address()} (local.get $sum))`;
+      case 1: return sum(`(i32.div_u (i32.const 1000) (i32.eqz ${this.ends()}))`);
+      case 2: return `(if ${this.ends()} (then unreachable))`;
+      case 3: return sum(`(call_indirect (type $unary) (local.get $sum) (i32.add (i32.const 0) (i32.mul ${this.ends()} (i32.const ${1 + this.random.below(3)}))))`);
+      case 4: return `(call $host (i32.const ${this.steps}))`;
+      case 5: return this.self > 0 ? `(if ${this.ends()} (then unreachable) (else ${sum(`(call $f${this.random.below(this.self)} (i32.const -1) (local.get $way))`)}))` : '(nop)';
+      default: return sum(`(i32.load ${address()})`);
+    }
+  }
+
+  private condition(): string {
+    return `(i32.and (i32.shr_u (local.get $way) (i32.const ${this.random.below(12)})) (i32.const 1))`;
+  }
+
+  private branching(depth: number): string {
+    const label = `$l${this.labels++}`;
+    switch (this.random.below(6)) {
+      case 0: return `(if ${this.condition()} (then ${this.block(depth)}))`;
+      case 1: return `(if ${this.condition()} (then ${this.block(depth)}) (else ${this.block(depth)}))`;
+      case 2: return `(block ${label} ${this.block(depth)} (br_if ${label} ${this.condition()}) ${this.block(depth)})`;
+      case 3: return `(block ${label} ${this.block(depth)} (if ${this.condition()} (then ${this.step()} (return (local.get $sum)))) ${this.step()})`;
+      case 4: {
+        const counter = `$c${depth}`;
+        return `(local.set ${counter} (i32.const ${1 + this.random.below(3)}))
+          (loop ${label} ${this.block(depth)} (br_if ${label} (local.tee ${counter} (i32.sub (local.get ${counter}) (i32.const 1)))))`;
+      }
+      default: return `(block ${label} (block ${label}b (block ${label}a
+        (br_table ${label}a ${label}b ${label} (i32.and (i32.shr_u (local.get $way) (i32.const ${this.random.below(12)})) (i32.const 3))))
+        ${this.block(depth)} ${this.random.below(2) ? `(br ${label})` : ''}) ${this.block(depth)})`;
+    }
+  }
+}
+
+function writeModule(random: Random): { text: string; steps: number[] } {
+  const steps: number[] = [];
+  const functions = Array.from({ length: FUNCTIONS }, (_, i) => {
+    const writer = new FunctionWriter(random, i);
+    const body = writer.body();
+    steps.push(writer.steps);
+    return `(func $f${i} (export "f${i}") (param $at i32) (param $way i32) (result i32) (local $sum i32) (local $c0 i32) (local $c1 i32) (local $c2 i32) ${body})`;
+  });
+  // The table: a function of the type, one of another type, nothing; beyond its end there is a fourth way to fail.
+  const text = `(module (type $unary (func (param i32) (result i32))) (import "m" "host" (func $host (param i32))) (memory (export "memory") 1)
+    (table 3 funcref) (elem (i32.const 0) $next $f0)
+    (func $next (type $unary) (i32.add (local.get 0) (i32.const 1))) ${functions.join('\n')})`;
+  return { text, steps };
+}
+
+/** What can be seen of a call: its result or that it traps, and the fuel at each call of the host and at the end. */
+function observe(run: (...args: number[]) => unknown, args: readonly number[], seen: bigint[], consumed: () => bigint): string {
+  seen.length = 0;
+  const before = consumed();
+  let end: string;
+  try {
+    end = String(run(...args));
+  } catch (error) {
+    if (!(error instanceof Trap || error instanceof WebAssembly.RuntimeError)) throw error;
+    end = 'trap';
+  }
+  return `${end}, fuel ${consumed() - before}, at calls of the host ${seen.map((at) => at - before).join(' ')}`;
+}
+
+test('random control flow: fuel at every trap, call of the host and return as on V8 with a counter', async () => {
+  const random = new Random(20_261_125);
+  const { text, steps } = writeModule(random);
+  const seen: bigint[] = [];
+  const oracle = new WebAssembly.Instance(new WebAssembly.Module(Uint8Array.from(injectMetering(await assemble(text)))), { m: { host: () => seen.push(counted()) } }).exports;
+  const counted = () => (oracle[COUNTER] as WebAssembly.Global).value as bigint;
+  const instances: Instance[] = [];
+  for (const optLevel of LEVELS) {
+    const instance: Instance = load(await compile(text, { optLevel })).instantiate({ m: { host: () => { seen.push(instance.fuel.consumed); } } });
+    instances.push(instance);
+  }
+  let traps = 0;
+  for (const [i, count] of steps.entries()) {
+    for (let at = -1; at < count; at++) {
+      for (let round = 0; round < 3; round++) {
+        const args = [at, random.below(4096)];
+        const expected = observe(oracle[`f${i}`] as () => unknown, args, seen, counted);
+        if (expected.startsWith('trap')) traps++;
+        for (const [level, instance] of instances.entries()) {
+          assert.is(observe(instance.exports[`f${i}`] as () => unknown, args, seen, () => instance.fuel.consumed), expected, `f${i}(${args.join(', ')}) at -O${LEVELS[level]}`);
+        }
+      }
+    }
+  }
+  assert.ok(traps > 200, `enough of them trap: ${traps}`);
+});
+
+test.after(closeCompiler);
+test.run();
