@@ -2,6 +2,7 @@
  * The fuel law's clause 3 across targets: a module compiled for AArch64 (run in qemu-user) and for x86-64, at several levels, gives the same results, the same fuel at
  * every point where the host can look, the same traps and the same memory.
  */
+import binaryen from 'binaryen';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { spawnSync } from 'node:child_process';
@@ -192,6 +193,20 @@ if (missing) {
     assert.match(outband, /import 0 at 3: 00000001\n/);
     assert.match(outband, /forever\(1000000\):\n {2}out of fuel, consumed 1000000\n/);
     assert.is(await compare(bytes, { fuel: 'sync' }, CALLS), outband);
+  });
+
+  test('calls through typed references, and null', async () => {
+    const source = binaryen.parseText(`(module (import "env" "note" (func $note (param i32) (result i32))) (type $f (func (param i32) (result i32)))
+      (table $t 3 (ref null $f)) (elem (table $t) (i32.const 0) (ref null $f) (ref.func $inc) (ref.func $note))
+      (func $inc (type $f) (i32.add (local.get 0) (i32.const 1)))
+      (func (export "call") (param i32 i32) (result i32) (call_ref $f (local.get 0) (table.get $t (local.get 1))))
+      (func (export "tail") (param i32 i32) (result i32) (return_call_ref $f (local.get 0) (table.get $t (local.get 1))))
+      (func (export "must") (param i32) (result i32) (call_ref $f (i32.const 9) (ref.as_non_null (table.get $t (local.get 0)))))
+      (func (export "or") (param i32) (result i32) (call_ref $f (i32.const 5) (block $b (result (ref $f)) (br_on_non_null $b (table.get $t (local.get 0))) (ref.func $inc)))))`);
+    source.setFeatures(binaryen.Features.ReferenceTypes | binaryen.Features.GC | binaryen.Features.TailCall);
+    const found = await compare(source.emitBinary(), {}, ['call 100 4 0', 'call 100 4 1', 'call 100 4 2', 'tail 100 4 0', 'tail 100 4 1', 'tail 100 4 2', 'must 100 0', 'must 100 2', 'or 100 0', 'or 100 2', 'call 4 4 1', ''].join('\n'));
+    for (const outcome of [/null function reference, consumed 5,/, / null reference, consumed 5,/, /out of fuel, consumed 4\n/]) assert.match(found, outcome);
+    assert.is(found.match(/ok, consumed/g)?.length, 7, found);
   });
 
   test('tail calls: a million in constant stack, with the same fuel', async () => {
