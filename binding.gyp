@@ -13,6 +13,16 @@
     'cflags_c': ['-std=gnu11'],
     'defines': ['NAPI_VERSION=8'],
     'default_configuration': 'Release',
+    # macOS: gyp takes the switches from here; those above are for the other systems. Not run: see README.md.
+    'xcode_settings': {
+      'MACOSX_DEPLOYMENT_TARGET': '11.0',
+      'GCC_C_LANGUAGE_STANDARD': 'gnu11',
+      'GCC_OPTIMIZATION_LEVEL': '2',
+      'GCC_SYMBOLS_PRIVATE_EXTERN': 'YES',
+      'OTHER_CFLAGS': ['-Wall', '-Wextra'],
+      'LD_RUNPATH_SEARCH_PATHS': ['@loader_path'],
+      'DYLIB_INSTALL_NAME_BASE': '@rpath',
+    },
   },
   'targets': [
     {
@@ -26,7 +36,7 @@
       'cflags': ['-fexceptions', '-fasynchronous-unwind-tables', '-ftls-model=initial-exec', '-pthread'],
       # The checker thread and the signal handlers outlive any dlclose.
       'ldflags': ['-pthread', '-Wl,-z,nodelete', '-Wl,--no-undefined', '-Wl,-z,now', '-Wl,-z,relro', '-Wl,-z,noexecstack'],
-      'libraries': ['-ldl'],
+      'conditions': [['OS=="mac"', { 'xcode_settings': { 'OTHER_CFLAGS': ['-fexceptions', '-fasynchronous-unwind-tables'] } }, { 'libraries': ['-ldl'] }]],
     },
     {
       'target_name': 'addon',

@@ -36,7 +36,7 @@ function openWithFfi(): Library {
   const ffi = require('ffi-napi') as { Library(path: string, functions: Record<string, [string, string[]]>): Functions };
   // Node unloads an addon when the only worker that used it ends, and ffi-napi leaves callbacks in the worker's event loop: they would run code that is gone.
   for (const file of Object.keys(require.cache)) if (file.endsWith('.node') && /[\\/](ffi|ref)-napi[\\/]/.test(file)) native().keepLoaded(file);
-  const functions = ffi.Library(join(nativeDirectory(), 'libwasm_aot.so'), {
+  const functions = ffi.Library(join(nativeDirectory(), process.platform === 'darwin' ? 'libwasm_aot.dylib' : 'libwasm_aot.so'), {
     waot_version: ['string', []],
     waot_abi_version: ['uint32', []],
     waot_artifact_verify: ['int', ['string', 'pointer']],

@@ -4,12 +4,10 @@
  * Verifying guards against accidents (another machine's file, a truncated download, a damaged disk), not against malice: an artifact is native code,
  * and who can write one can compute its hash.
  */
-#define _GNU_SOURCE 1 /* dlinfo */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <link.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,15 +18,24 @@
 #include "code_map.h"
 #include "owed.h"
 #include "cpu.h"
-#include "elf_reader.h"
 #include "frame_table.h"
 #include "internal.h"
+#include "object_reader.h"
+#include "os.h"
 #include "sha256.h"
+#include "unwind_table.h"
 
 #if defined(__x86_64__)
 #define ARCH WAOT_ARCH_X86_64
 #elif defined(__aarch64__)
 #define ARCH WAOT_ARCH_AARCH64
+#endif
+#if defined(__APPLE__)
+#define OS WAOT_OS_DARWIN
+#define READER waot_macho_reader
+#else
+#define OS WAOT_OS_LINUX
+#define READER waot_elf_reader
 #endif
 
 /* A file, read whole. */
@@ -36,7 +43,7 @@ struct image {
   uint8_t *bytes;
   size_t size;
   struct stat stat;
-  struct waot_elf elf;
+  struct waot_object object;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the list, the counts in it, and the dynamic linker's view of it */
@@ -71,7 +78,7 @@ static int read_file(const char *path, const char *name, struct image *image, wa
 }
 
 static int check_target(const struct waot_note_header *header, const char *path, waot_error *error) {
-  if (header->arch != ARCH || header->os != WAOT_OS_LINUX) {
+  if (header->arch != ARCH || header->os != OS) {
     return waot_error_set(error, WAOT_ERROR_TARGET, 0, "%s: made for another target (architecture %" PRIu32 ", system %" PRIu32 ")", path, header->arch, header->os);
   }
   uint64_t missing = header->cpu_features & ~waot_cpu_features();
@@ -87,31 +94,45 @@ static int check_target(const struct waot_note_header *header, const char *path,
   return waot_error_set(error, WAOT_ERROR_CPU, 0, "%s: needs CPU features that this machine lacks: %s", path, names);
 }
 
-static int check_hash(const struct image *image, const char *path, waot_error *error) {
+static void hash_zeros(struct waot_sha256 *sha, size_t count) {
   static const uint8_t zeros[32];
+  waot_sha256_update(sha, zeros, count);
+}
+
+/* Compares the hash with that of what the seal covers: the masked places, which all come before the hash, and the hash itself taken as zero. */
+static int check_hash(const struct image *image, const char *path, waot_error *error) {
+  const struct waot_object *object = &image->object;
   struct waot_sha256 sha;
   uint8_t digest[32];
-  size_t at = image->elf.hash_offset;
+  size_t at = 0;
   waot_sha256_init(&sha);
-  waot_sha256_update(&sha, image->bytes, at);
-  waot_sha256_update(&sha, zeros, sizeof zeros);
-  waot_sha256_update(&sha, image->bytes + at + sizeof zeros, image->size - at - sizeof zeros);
+  for (size_t i = 0; i < object->masked_count; i++) {
+    const struct waot_file_range *masked = &object->masked[i];
+    waot_sha256_update(&sha, image->bytes + at, masked->start - at);
+    hash_zeros(&sha, masked->size);
+    at = masked->start + masked->size;
+  }
+  waot_sha256_update(&sha, image->bytes + at, object->hash_offset - at);
+  hash_zeros(&sha, sizeof digest);
+  at = object->hash_offset + sizeof digest;
+  waot_sha256_update(&sha, image->bytes + at, object->sealed_size - at);
   waot_sha256_final(&sha, digest);
-  if (memcmp(digest, image->bytes + at, sizeof digest) == 0) return 0;
+  if (memcmp(digest, image->bytes + object->hash_offset, sizeof digest) == 0) return 0;
   return waot_error_set(error, WAOT_ERROR_HASH, 0, "%s: its contents do not match its hash: damaged or tampered with", path);
 }
 
 /* Reads a file and checks it; names it `name` in messages. The caller frees image->bytes, whatever the result. */
 static int verify(const char *path, const char *name, struct image *image, waot_error *error) {
   memset(image, 0, sizeof *image);
-  if (read_file(path, name, image, error) != 0 || waot_elf_read_notes(image->bytes, image->size, name, &image->elf, error) != 0) return -1;
-  if (check_target(&image->elf.header, name, error) != 0) return -1;
-  if (image->elf.header.file_size != image->size) {
-    return waot_error_set(error, WAOT_ERROR_FORMAT, 0, "%s: %s: it has %zu bytes and should have %" PRIu64, name,
-                          image->size < image->elf.header.file_size ? "truncated" : "something was added to it", image->size, image->elf.header.file_size);
+  if (read_file(path, name, image, error) != 0 || READER.read_notes(image->bytes, image->size, name, &image->object, error) != 0) return -1;
+  if (check_target(&image->object.header, name, error) != 0) return -1;
+  const size_t sealed = image->object.sealed_size;
+  if (image->object.header.file_size != sealed) {
+    return waot_error_set(error, WAOT_ERROR_FORMAT, 0, "%s: %s: it has %zu bytes and should have %" PRIu64, name, sealed < image->object.header.file_size ? "truncated" : "something was added to it", sealed,
+                          image->object.header.file_size);
   }
   if (check_hash(image, name, error) != 0) return -1;
-  return waot_elf_check_segments(image->bytes, image->size, name, &image->elf, error);
+  return READER.check_segments(image->bytes, image->size, name, &image->object, error);
 }
 
 int waot_artifact_verify(const char *path, waot_error *error) {
@@ -124,10 +145,10 @@ int waot_artifact_verify(const char *path, waot_error *error) {
 /* --- opening ------------------------------------------------------------------------------------------------------ */
 
 /* Whether the descriptor is one that the rest of the runtime can rely on. */
-static bool is_sane(const struct waot_module_desc *desc, const struct waot_elf *elf, uintptr_t load_address) {
+static bool is_sane(const struct waot_module_desc *desc, const struct waot_object *object, uintptr_t load_address) {
   uintptr_t at = (uintptr_t)desc - load_address;
-  if (at > elf->span || sizeof *desc > elf->span - at || (uintptr_t)desc % _Alignof(struct waot_module_desc) != 0) return false;
-  if (desc->abi_version != WAOT_ABI_VERSION || desc->fuel_mode != elf->header.fuel_mode) return false;
+  if (at > object->span || sizeof *desc > object->span - at || (uintptr_t)desc % _Alignof(struct waot_module_desc) != 0) return false;
+  if (desc->abi_version != WAOT_ABI_VERSION || desc->fuel_mode != object->header.fuel_mode) return false;
   if (desc->imported_func_count > desc->func_count || desc->imported_func_count > desc->funcref_count || desc->imported_table_count > desc->table_count ||
       desc->imported_memory_count > desc->memory_count || desc->imported_global_count > desc->global_count) {
     return false;
@@ -148,6 +169,7 @@ static int intern_types(struct waot_artifact *artifact) {
 static void destroy(struct waot_artifact *artifact) {
   if (artifact->text_end != artifact->text_start) waot_code_unregister((void *)artifact->text_start, (void *)artifact->text_end);
   if (artifact->handle != NULL) dlclose(artifact->handle);
+  free(artifact->unwind_table);
   free(artifact->types);
   free(artifact->manifest);
   free(artifact->frames);
@@ -178,7 +200,7 @@ static char *fresh_path(const char *real_path) {
 static bool is_unchanged(const char *path, const struct stat *before) {
   struct stat now;
   return stat(path, &now) == 0 && now.st_dev == before->st_dev && now.st_ino == before->st_ino && now.st_size == before->st_size &&
-         now.st_mtim.tv_sec == before->st_mtim.tv_sec && now.st_mtim.tv_nsec == before->st_mtim.tv_nsec;
+         waot_os_mtime(&now).tv_sec == waot_os_mtime(before).tv_sec && waot_os_mtime(&now).tv_nsec == waot_os_mtime(before).tv_nsec;
 }
 
 /* Loads the verified file into artifact->handle and makes sure that it is what was loaded. */
@@ -191,22 +213,26 @@ static int load(struct waot_artifact *artifact, const struct image *image, const
       return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: was overwritten while it is loaded: replace an artifact by renaming a new file over it", name);
     }
   }
-  struct link_map *map = NULL;
-  if (dlinfo(handle, RTLD_DI_LINKMAP, &map) != 0) return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: cannot be examined: %s", name, dlerror());
-  if (!is_unchanged(artifact->path, &image->stat) || !waot_elf_is_mapped(image->bytes, map->l_addr)) {
+  artifact->desc = dlsym(handle, WAOT_DESCRIPTOR_SYMBOL);
+  const uintptr_t load_address = waot_os_load_address(handle, artifact->desc);
+  if (load_address == 0) return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: cannot be examined", name);
+  if (!is_unchanged(artifact->path, &image->stat) || !READER.is_mapped(image->bytes, load_address)) {
     return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: changed while it was opened", name);
   }
-  artifact->desc = dlsym(handle, WAOT_DESCRIPTOR_SYMBOL);
-  if (artifact->desc == NULL || !is_sane(artifact->desc, &image->elf, map->l_addr)) {
+  if (artifact->desc == NULL || !is_sane(artifact->desc, &image->object, load_address)) {
     return waot_error_set(error, WAOT_ERROR_FORMAT, 0, "%s: damaged: its descriptor is missing or does not fit its header", name);
   }
-  if (image->elf.text_size == 0) return 0;
-  uintptr_t start = map->l_addr + image->elf.text_vaddr, end = start + image->elf.text_size;
-  const struct waot_code_tables tables = {
-    .unwind = image->elf.unwind_vaddr != 0 ? (const void *)(map->l_addr + image->elf.unwind_vaddr) : NULL, .owed = artifact->desc->owed_rows, .owed_end = artifact->desc->owed_rows_end,
+  if (image->object.text_size == 0) return 0;
+  uintptr_t start = load_address + image->object.text_vaddr, end = start + image->object.text_size;
+  struct waot_code_tables tables = {
+    .unwind = image->object.unwind_vaddr != 0 ? (const void *)(load_address + image->object.unwind_vaddr) : NULL, .owed = artifact->desc->owed_rows, .owed_end = artifact->desc->owed_rows_end,
   };
+#if defined(__APPLE__)
+  artifact->unwind_table = tables.unwind != NULL ? waot_unwind_table_new(tables.unwind, image->object.unwind_size) : NULL;
+  tables.unwind = artifact->unwind_table;
+#endif
   if (!waot_owed_is_sane(&tables, (void *)start, (void *)end)) return waot_error_set(error, WAOT_ERROR_FORMAT, 0, "%s: damaged: its table of owed fuel does not fit its code", name);
-  artifact->load_address = map->l_addr;
+  artifact->load_address = load_address;
   if (waot_code_register_tables((void *)start, (void *)end, &tables) != 0) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "%s: out of memory", name);
   artifact->text_start = start;
   artifact->text_end = end;
@@ -216,14 +242,14 @@ static int load(struct waot_artifact *artifact, const struct image *image, const
 /* Keeps the frame table. Without it, or without memory for it, frames have no names. */
 static void keep_frames(struct waot_artifact *artifact, const struct image *image) {
   size_t length = 0;
-  const uint8_t *frames = waot_elf_section(image->bytes, image->size, WAOT_SECTION_FRAMES, &length);
+  const uint8_t *frames = READER.section(image->bytes, image->size, WAOT_SECTION_FRAMES, &length);
   if (frames == NULL || (artifact->frames = malloc(length + 1)) == NULL) return;
   memcpy(artifact->frames, frames, length);
   artifact->frames_length = length;
 }
 
 static struct waot_artifact *open_locked(const char *real_path, const struct image *image, const char *name, waot_error *error) {
-  const uint8_t *hash = image->bytes + image->elf.hash_offset;
+  const uint8_t *hash = image->bytes + image->object.hash_offset;
   for (struct waot_artifact *at = artifacts; at != NULL; at = at->next) {
     if (memcmp(at->hash, hash, sizeof at->hash) == 0) {
       at->references++;
@@ -233,13 +259,13 @@ static struct waot_artifact *open_locked(const char *real_path, const struct ima
   struct waot_artifact *artifact = calloc(1, sizeof *artifact);
   if (artifact != NULL) {
     artifact->path = fresh_path(real_path);
-    artifact->manifest_length = image->elf.manifest_length;
+    artifact->manifest_length = image->object.manifest_length;
     artifact->manifest = malloc(artifact->manifest_length + 1);
   }
   if (artifact == NULL || artifact->path == NULL || artifact->manifest == NULL) {
     waot_error_set(error, WAOT_ERROR_MEMORY, 0, "%s: out of memory", name);
   } else if (load(artifact, image, name, error) == 0) {
-    memcpy(artifact->manifest, image->elf.manifest, artifact->manifest_length);
+    memcpy(artifact->manifest, image->object.manifest, artifact->manifest_length);
     memcpy(artifact->hash, hash, sizeof artifact->hash);
     artifact->references = 1;
     keep_frames(artifact, image);

@@ -10,6 +10,7 @@
 #endif
 #include "backtrace.h"
 #include "internal.h"
+#include "unwind_table.h"
 
 #include <string.h>
 
@@ -67,8 +68,20 @@ static uint64_t fixed(struct cursor *c, unsigned bytes) {
   return value;
 }
 
+/* The same in a table that the runtime made. */
+static const uint8_t *search_own(const struct waot_unwind_table *table, uintptr_t pc) {
+  size_t low = 0, high = table->count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (table->rows[middle].start <= pc) low = middle + 1;
+    else high = middle;
+  }
+  return low == 0 ? NULL : table->rows[low - 1].entry;
+}
+
 /* The entry of the binary search table (.eh_frame_hdr) for pc: its FDE, or NULL. */
 static const uint8_t *search(const uint8_t *header, uintptr_t pc) {
+  if (header[0] == WAOT_UNWIND_TABLE) return search_own((const void *)header, pc);
   if (header[0] != 1 || header[1] != PCREL_SDATA4 || header[2] != UDATA4 || header[3] != DATAREL_SDATA4) return NULL;
   uint32_t low = 0, high = read_u32(header + 8);
   while (low < high) { /* the first that starts above pc */
@@ -82,18 +95,17 @@ static const uint8_t *search(const uint8_t *header, uintptr_t pc) {
 /* Reads an FDE and its CIE; false unless they are of the kind that LLVM emits for code without a personality. */
 static bool read_fde(const uint8_t *entry, struct fde *fde) {
   const uint8_t *cie = entry + 4 - read_u32(entry + 4);
-  fde->start = (uintptr_t)(entry + 8) + (uintptr_t)(intptr_t)read_i32(entry + 8);
-  fde->length = read_u32(entry + 12);
-  struct cursor own = { entry + 16, entry + 4 + read_u32(entry) };
+  const uint8_t encoding = waot_unwind_encoding(cie);
+  struct cursor own = { waot_unwind_range(entry, encoding, &fde->start, &fde->length), entry + 4 + read_u32(entry) };
+  if (!own.at) return false;
   uint64_t extra = uleb(&own);
   fde->own = (struct cursor){ own.at + extra, own.end };
-  if (cie[8] != 1 || memcmp(cie + 9, "zR", 3) != 0) return false;
   struct cursor c = { cie + 12, cie + 4 + read_u32(cie) };
   fde->code_align = uleb(&c);
   fde->data_align = sleb(&c);
   if (byte(&c) != MACHINE_DWARF_RETURN) return false;
   uint64_t augmentation = uleb(&c);
-  if (augmentation != 1 || byte(&c) != PCREL_SDATA4) return false;
+  if (augmentation != 1 || byte(&c) != encoding) return false;
   fde->cie = c;
   return true;
 }

@@ -1,6 +1,7 @@
 /* elf.c - a bounds-checked reading of ELF64 shared objects (System V gABI, chapters 4 and 5), as far as verifying an artifact needs it. */
-#include "elf_reader.h"
+#include "object_reader.h"
 
+#if defined(__linux__)
 #include <elf.h>
 #include <inttypes.h>
 #include <string.h>
@@ -67,29 +68,8 @@ static int read_file_header(struct file *file) {
 
 static uint64_t align_up(uint64_t n, uint64_t alignment) { return (n + alignment - 1) & ~(alignment - 1); }
 
-/* Takes note of one note of an artifact; the descriptor lies in the file. */
-static int take_note(const struct file *file, struct waot_elf *elf, uint32_t type, size_t offset, uint32_t length) {
-  if (type == WAOT_NOTE_TYPE_MANIFEST) {
-    if (elf->manifest != NULL) return refuse(file, "damaged: two manifests");
-    elf->manifest = file->bytes + offset;
-    elf->manifest_length = length;
-  } else if (type == WAOT_NOTE_TYPE_HEADER) {
-    if (elf->hash_offset != 0) return refuse(file, "damaged: two header notes");
-    uint32_t version;
-    if (length < sizeof version) return refuse(file, "damaged: the header note is too short");
-    memcpy(&version, file->bytes + offset, sizeof version);
-    if (version != WAOT_ABI_VERSION) { /* said here, because the rest of the header may look different in another version */
-      return waot_error_set(file->error, WAOT_ERROR_ABI, 0, "%s: made for ABI version %" PRIu32 ", this runtime has version %d: compile it again", file->path, version, WAOT_ABI_VERSION);
-    }
-    if (length != sizeof elf->header) return refuse(file, "damaged: the header note has the wrong size");
-    memcpy(&elf->header, file->bytes + offset, sizeof elf->header);
-    elf->hash_offset = offset + offsetof(struct waot_note_header, hash0);
-  }
-  return 0;
-}
-
 /* Reads the notes of a PT_NOTE segment. Name and descriptor are padded to 8 bytes where the segment is aligned to 8, else to 4 (as GNU and LLVM tools do). */
-static int read_note_segment(const struct file *file, const Elf64_Phdr *segment, struct waot_elf *elf) {
+static int read_note_segment(const struct file *file, const Elf64_Phdr *segment, struct waot_object *elf) {
   if (!in_file(file, segment->p_offset, segment->p_filesz)) return refuse(file, "truncated: the notes are missing");
   const uint64_t alignment = segment->p_align == 8 ? 8 : 4;
   uint64_t at = segment->p_offset;
@@ -101,7 +81,7 @@ static int read_note_segment(const struct file *file, const Elf64_Phdr *segment,
     uint64_t desc = segment->p_offset + align_up(name + note.n_namesz - segment->p_offset, alignment);
     if (note.n_namesz > end - name || desc > end || note.n_descsz > end - desc) return refuse(file, "damaged: a note does not fit its segment");
     if (note.n_namesz == sizeof WAOT_NOTE_NAME && memcmp(file->bytes + name, WAOT_NOTE_NAME, sizeof WAOT_NOTE_NAME) == 0 &&
-        take_note(file, elf, note.n_type, (size_t)desc, note.n_descsz) != 0) {
+        waot_object_take_note(file->bytes, file->path, elf, note.n_type, (size_t)desc, note.n_descsz, file->error) != 0) {
       return -1;
     }
     at = segment->p_offset + align_up(desc + note.n_descsz - segment->p_offset, alignment);
@@ -110,7 +90,7 @@ static int read_note_segment(const struct file *file, const Elf64_Phdr *segment,
   return 0;
 }
 
-int waot_elf_read_notes(const uint8_t *bytes, size_t size, const char *path, struct waot_elf *elf, waot_error *error) {
+static int read_notes(const uint8_t *bytes, size_t size, const char *path, struct waot_object *elf, waot_error *error) {
   struct file file = {.bytes = bytes, .size = size, .path = path, .error = error};
   memset(elf, 0, sizeof *elf);
   if (size == 0) return refuse(&file, "not a wasm-aot artifact: the file is empty");
@@ -119,13 +99,14 @@ int waot_elf_read_notes(const uint8_t *bytes, size_t size, const char *path, str
     Elf64_Phdr segment = program_header(&file, i);
     if (segment.p_type == PT_NOTE && read_note_segment(&file, &segment, elf) != 0) return -1;
   }
+  elf->sealed_size = size;
   if (elf->hash_offset == 0) return refuse(&file, "not a wasm-aot artifact: it has no \"" WAOT_NOTE_NAME "\" note");
   if (elf->manifest == NULL) return refuse(&file, "damaged: it has no manifest");
   return 0;
 }
 
 /* One PT_LOAD: in the file, in order, and never both writable and executable. */
-static int check_load(const struct file *file, const Elf64_Phdr *segment, struct waot_elf *elf) {
+static int check_load(const struct file *file, const Elf64_Phdr *segment, struct waot_object *elf) {
   if (!in_file(file, segment->p_offset, segment->p_filesz)) return refuse(file, "truncated: a segment is not in the file");
   if (segment->p_filesz > segment->p_memsz || segment->p_memsz > UINT64_MAX / 4 || segment->p_vaddr > UINT64_MAX / 4) return refuse(file, "damaged: a segment has an impossible size");
   if (segment->p_vaddr < elf->span) return refuse(file, "damaged: segments overlap");
@@ -175,7 +156,7 @@ static int check_dynamic(const struct file *file, const Elf64_Phdr *segment) {
   return refuse(file, "damaged: the dynamic section has no end");
 }
 
-int waot_elf_check_segments(const uint8_t *bytes, size_t size, const char *path, struct waot_elf *elf, waot_error *error) {
+static int check_segments(const uint8_t *bytes, size_t size, const char *path, struct waot_object *elf, waot_error *error) {
   struct file file = {.bytes = bytes, .size = size, .path = path, .error = error};
   bool dynamic = false, stack = false;
   if (read_file_header(&file) != 0) return -1;
@@ -195,6 +176,7 @@ int waot_elf_check_segments(const uint8_t *bytes, size_t size, const char *path,
       case PT_GNU_EH_FRAME:
         if (segment.p_memsz < 12 || !in_file(&file, segment.p_offset, segment.p_filesz) || !is_mapped_by_load(&file, &segment)) return refuse(&file, "damaged: the unwind tables are not in a segment");
         elf->unwind_vaddr = segment.p_vaddr;
+        elf->unwind_size = segment.p_memsz;
         break;
       case PT_INTERP: return refuse(&file, "not a wasm-aot artifact: it is a program");
       default: break;
@@ -205,7 +187,7 @@ int waot_elf_check_segments(const uint8_t *bytes, size_t size, const char *path,
   return 0;
 }
 
-bool waot_elf_is_mapped(const uint8_t *bytes, uintptr_t load_address) {
+static bool is_mapped(const uint8_t *bytes, uintptr_t load_address) {
   struct file file = {.bytes = bytes, .size = SIZE_MAX};
   if (read_file_header(&file) != 0) return false;
   for (Elf64_Half i = 0; i < file.count; i++) {
@@ -225,7 +207,7 @@ static Elf64_Shdr section_header(const struct file *file, const Elf64_Ehdr *head
   return section;
 }
 
-const uint8_t *waot_elf_section(const uint8_t *bytes, size_t size, const char *name, size_t *length) {
+static const uint8_t *find_section(const uint8_t *bytes, size_t size, const char *name, size_t *length) {
   const struct file file = {.bytes = bytes, .size = size};
   Elf64_Ehdr header;
   if (size < sizeof header) return NULL;
@@ -243,3 +225,8 @@ const uint8_t *waot_elf_section(const uint8_t *bytes, size_t size, const char *n
   }
   return NULL;
 }
+
+const struct waot_object_reader waot_elf_reader = { read_notes, check_segments, find_section, is_mapped };
+#else
+typedef int waot_elf_is_empty_here;
+#endif

@@ -10,6 +10,7 @@
  * X29 is a valid frame pointer throughout: compiled code reserves it, and changes it only to make a frame record of its own.
  */
 #include "abi.h"
+#include "assembly.h"
 
 #if defined(__aarch64__)
 
@@ -25,31 +26,14 @@
 #define ENTER_RECORD WAOT_ACTIVATION_SIZE
 #define ENTER_CFA (WAOT_ACTIVATION_SIZE + ENTER_SAVED)
 
-/* DWARF pointer encoding pcrel | sdata4: needs no relocation at load time. */
-#define PCREL_SDATA4 0x1b
-
+#if !defined(__APPLE__)
   .hidden waot_thread_current
-  .hidden waot_checker_asleep
-  .hidden waot_checker_wake
-  .hidden waot_tick_wait
-  .hidden waot_personality
-  .hidden waot_call_finish
-
-  .text
-
-.macro function name
-  .globl \name
-  .hidden \name
-  .type \name, %function
-  .p2align 4
-\name:
-  .cfi_startproc
-.endm
-
-.macro end_function name
-  .cfi_endproc
-  .size \name, . - \name
-.endm
+#endif
+  hidden_elsewhere SYMBOL(waot_checker_asleep)
+  hidden_elsewhere SYMBOL(waot_checker_wake)
+  hidden_elsewhere SYMBOL(waot_tick_wait)
+  hidden_elsewhere SYMBOL(waot_personality)
+  hidden_elsewhere SYMBOL(waot_call_finish)
 
 /* Saves two registers at an offset from sp; and takes them back. */
 .macro save_pair first, second, at
@@ -76,8 +60,13 @@
 
 /* Whether the checker sleeps, into a 32-bit register; `address` is the 64-bit name of one to use for its address. */
 .macro load_asleep value, address
+#if defined(__APPLE__)
+  adrp \address, SYMBOL(waot_checker_asleep)@PAGE
+  ldr \value, [\address, SYMBOL(waot_checker_asleep)@PAGEOFF]
+#else
   adrp \address, waot_checker_asleep
   ldr \value, [\address, #:lo12:waot_checker_asleep]
+#endif
 .endm
 
 /*
@@ -88,8 +77,8 @@
  * tail-calls, so the frame is there for unwinders (waot_call, which has nothing left to do, tail-calls it); the personality unlinks the activation when an exception or a thread's exit
  * passes through.
  */
-function waot_enter
-  .cfi_personality PCREL_SDATA4, waot_personality
+function SYMBOL(waot_enter)
+  .cfi_personality PERSONALITY_ENCODING, SYMBOL(waot_personality)
   stp x29, x30, [sp, #-ENTER_SAVED]!
   .cfi_adjust_cfa_offset ENTER_SAVED
   .cfi_rel_offset x29, 0
@@ -119,8 +108,8 @@ function waot_enter
   mov w9, #1
   str w9, [x0, #WAOT_THREAD_IN_WASM]         /* before the load of the flag; checker.c says why that needs no fence */
   load_asleep w9, x9
-  cbnz w9, .Lenter_wake
-.Lenter_awake:
+  cbnz w9, LOCAL(enter_wake)
+LOCAL(enter_awake):
   ldr x0, [x19, #WAOT_FUNC_VMCTX]
   mov x1, x20
   ldr x2, [x19, #WAOT_FUNC_CODE]
@@ -128,9 +117,7 @@ function waot_enter
   blr x9
   mov w0, #WAOT_STATUS_OK                    /* a normal return */
 
-  .globl waot_landing
-  .hidden waot_landing
-waot_landing:
+inner SYMBOL(waot_landing), LOCAL(landing)
   /* The stack pointer, w0 and x28 are all that is valid here; FPCR is as at entry, for compiled code never changes it. */
   add x29, sp, #ENTER_RECORD
   ldr x9, [sp, #WAOT_ACTIVATION_LIMITS]
@@ -138,12 +125,12 @@ waot_landing:
   str x28, [x9, #WAOT_LIMITS_FUEL]
   str wzr, [x19, #WAOT_THREAD_IN_WASM]       /* before the load of tick_pending, by the same barrier */
   ldr w9, [x19, #WAOT_THREAD_TICK_PENDING]
-  cbnz w9, .Lenter_tick
-.Lenter_quiet:
-  cbnz w0, .Lenter_early
+  cbnz w9, LOCAL(enter_tick)
+LOCAL(enter_quiet):
+  cbnz w0, LOCAL(enter_early)
   cmp x28, #0                                /* exhausted: the limit itself is not exceeded */
-  b.gt .Lenter_early
-.Lenter_finished:
+  b.gt LOCAL(enter_early)
+LOCAL(enter_finished):
   ldr x9, [sp, #WAOT_ACTIVATION_PREV]
   str x9, [x19, #WAOT_THREAD_TOP]
   add sp, sp, #WAOT_ACTIVATION_SIZE
@@ -166,50 +153,62 @@ waot_landing:
 
   .cfi_restore_state                         /* as before the loads, with the activation on the stack */
   .cfi_adjust_cfa_offset WAOT_ACTIVATION_SIZE
-.Lenter_wake:
-  bl waot_checker_wake
-  cbz w0, .Lenter_awake
+LOCAL(enter_wake):
+  bl SYMBOL(waot_checker_wake)
+  cbz w0, LOCAL(enter_awake)
   mov w0, #WAOT_STATUS_INTERRUPTED           /* nobody would stop it: don't start */
-  b waot_landing
+  b SYMBOL(waot_landing)
 
-.Lenter_early:
+LOCAL(enter_early):
   mov w1, w0
   ldr x0, [sp, #WAOT_ACTIVATION_LIMITS]
-  bl waot_call_finish                        /* still linked: what unwinds from there finds it */
-  b .Lenter_finished
+  bl SYMBOL(waot_call_finish)                /* still linked: what unwinds from there finds it */
+  b LOCAL(enter_finished)
 
-.Lenter_tick:
+LOCAL(enter_tick):
   mov w20, w0                                /* the status */
   mov x0, x19
-  bl waot_tick_wait
+  bl SYMBOL(waot_tick_wait)
   mov w0, w20
-  b .Lenter_quiet
+  b LOCAL(enter_quiet)
 
   /* The exit trampoline comes here to end the activation x9 with the status in w0. In two steps, because no single CFI could describe a jump that
    * also moves the stack: at the first instruction the frame is found through x9. */
-waot_land:
+LOCAL(land):
   .cfi_def_cfa x9, ENTER_CFA
   mov sp, x9
   .cfi_def_cfa sp, ENTER_CFA
-  b waot_landing
-end_function waot_enter
+  b SYMBOL(waot_landing)
+end_function SYMBOL(waot_enter)
+
+/* The thread's record: see waot_thread_current in thread.h. */
+.macro load_thread register, scratch
+#if defined(__APPLE__)
+  mrs \register, tpidrro_el0
+  and \register, \register, #~7
+  adrp \scratch, SYMBOL(waot_thread_slot)@PAGE
+  ldr \scratch, [\scratch, SYMBOL(waot_thread_slot)@PAGEOFF]
+#else
+  mrs \register, tpidr_el0
+  adrp \scratch, :gottprel:waot_thread_current
+  ldr \scratch, [\scratch, #:gottprel_lo12:waot_thread_current]
+#endif
+  ldr \register, [\register, \scratch]
+.endm
 
 /* Finds the thread (x10), the activation (x11) and its limits (x12), and refuses to leave wasm with exhausted fuel, too little stack or the interrupt flag set, in
  * that order: exhaustion overrides everything. Touches x9 to x12; the stack is as at the function's entry. */
 .macro check_exit
-  mrs x10, tpidr_el0
-  adrp x11, :gottprel:waot_thread_current
-  ldr x11, [x11, #:gottprel_lo12:waot_thread_current]
-  ldr x10, [x10, x11]
+  load_thread x10, x11
   cmp x28, #0
-  b.gt .Lrefuse_fuel
+  b.gt LOCAL(refuse_fuel)
   ldr x11, [x10, #WAOT_THREAD_HOST_STACK_LIMIT]
   cmp sp, x11
-  b.lo .Lrefuse_stack
+  b.lo LOCAL(refuse_stack)
   ldr x11, [x10, #WAOT_THREAD_TOP]
   ldr x12, [x11, #WAOT_ACTIVATION_LIMITS]
   ldr w9, [x12, #WAOT_LIMITS_INTERRUPT]
-  cbnz w9, .Lrefuse_interrupted
+  cbnz w9, LOCAL(refuse_interrupted)
 .endm
 
 #define EXIT_FRAME 32 /* MACHINE_EXIT_FRAME of machine.h */
@@ -225,22 +224,20 @@ end_function waot_enter
 
 /* Where check_exit goes: the frame is that of the function's entry. It ends by a trap: the frames have to be noted before anything else uses the stack, of which
  * there may be too little left for a call. */
-function waot_refuse
-.Lrefuse_fuel:
+function SYMBOL(waot_refuse)
+LOCAL(refuse_fuel):
   mov w0, #WAOT_STATUS_OUT_OF_FUEL
-  b .Lrefuse
-.Lrefuse_stack:
+  b LOCAL(refuse)
+LOCAL(refuse_stack):
   mov w0, #WAOT_STATUS_CALL_STACK_EXHAUSTED
-  b .Lrefuse
-.Lrefuse_interrupted:
+  b LOCAL(refuse)
+LOCAL(refuse_interrupted):
   mov w0, #WAOT_STATUS_INTERRUPTED
-.Lrefuse:
+LOCAL(refuse):
   push_exit_frame
-  .globl waot_refused
-  .hidden waot_refused
-waot_refused:
+inner SYMBOL(waot_refused), LOCAL(refused)
   brk #0                                     /* the handler notes the frames of the activation, and goes on at the landing with the status in w0 */
-end_function waot_refuse
+end_function SYMBOL(waot_refuse)
 
 /*
  * The way out of wasm, to code of the host that may take long, throw, call wasm again, charge or refuel. Stack during the call:
@@ -263,8 +260,8 @@ end_function waot_refuse
   str x28, [x12, #WAOT_LIMITS_FUEL]          /* the host sees, and can change, the fuel */
   str wzr, [x10, #WAOT_THREAD_IN_WASM]       /* before the load of tick_pending; see waot_landing */
   ldr w9, [x10, #WAOT_THREAD_TICK_PENDING]
-  cbnz w9, .L\labels\()_tick
-.L\labels\()_quiet:
+  cbnz w9, \labels\()_tick
+\labels\()_quiet:
 .endm
 
 .macro return_to_wasm labels
@@ -275,12 +272,12 @@ end_function waot_refuse
   mov w9, #1
   str w9, [x10, #WAOT_THREAD_IN_WASM]        /* before the load of the flag; see waot_enter */
   load_asleep w9, x9
-  cbnz w9, .L\labels\()_wake
-.L\labels\()_awake:
+  cbnz w9, \labels\()_wake
+\labels\()_awake:
   cmp x28, #0                                /* the host may have charged */
-  b.gt .L\labels\()_exhausted
+  b.gt \labels\()_exhausted
   ldr w9, [x11, #WAOT_LIMITS_INTERRUPT]
-  cbnz w9, .L\labels\()_interrupted
+  cbnz w9, \labels\()_interrupted
 .endm
 
 /* Ends a function that uses the two macros above, with the paths that are rarely taken. */
@@ -295,87 +292,87 @@ end_function waot_refuse
   ret
 
   .cfi_restore_state
-.L\labels\()_wake:
+\labels\()_wake:
   push_scratch x0, x1                        /* the host's result */
-  bl waot_checker_wake
+  bl SYMBOL(waot_checker_wake)
   mov w9, w0
   pop_scratch x0, x1
   ldr x11, [x19, #WAOT_ACTIVATION_LIMITS]
-  cbz w9, .L\labels\()_awake
-.L\labels\()_interrupted:
+  cbz w9, \labels\()_awake
+\labels\()_interrupted:
   mov w0, #WAOT_STATUS_INTERRUPTED
-  b .L\labels\()_refused
-.L\labels\()_exhausted:
+  b \labels\()_refused
+\labels\()_exhausted:
   mov w0, #WAOT_STATUS_OUT_OF_FUEL
-.L\labels\()_refused:
+\labels\()_refused:
   .cfi_remember_state
   ldr x19, [sp, #EXIT_X28 + 8]
   .cfi_restore x19
-  b waot_refused
+  b SYMBOL(waot_refused)
   .cfi_restore_state
-.L\labels\()_failed:
+\labels\()_failed:
   mov x9, x19
-  b waot_land
+  b LOCAL(land)
 
   .cfi_rel_offset x28, EXIT_X28              /* back before the call: compiled code's x28 is on the stack */
-.L\labels\()_tick:
+\labels\()_tick:
   push_scratch x0, x1
   push_scratch x2, x3
   push_scratch x4, x5
   mov x0, x10
-  bl waot_tick_wait
+  bl SYMBOL(waot_tick_wait)
   pop_scratch x4, x5
   pop_scratch x2, x3
   pop_scratch x0, x1
-  b .L\labels\()_quiet
+  b \labels\()_quiet
 .endm
 
 /* void waot_exit(struct waot_host *x0, waot_value *x1): the exit trampoline. Calls host->fn(host->data, args); returns if that returns 0. */
-function waot_exit
-  leave_wasm exit
+function SYMBOL(waot_exit)
+  leave_wasm LOCAL(exit)
   ldr x9, [x0, #WAOT_HOST_FN]
   ldr x0, [x0, #WAOT_HOST_DATA]
   blr x9
-  return_to_wasm exit
-  cbnz w0, .Lexit_failed                     /* the host's own status */
-  finish_exit exit
-end_function waot_exit
+  return_to_wasm LOCAL(exit)
+  cbnz w0, LOCAL(exit_failed)                     /* the host's own status */
+  finish_exit LOCAL(exit)
+end_function SYMBOL(waot_exit)
 
 /* Builtins that can call the host, because a memory's owner (V8) may have to be asked for its length, or that can work long and stop in the middle, which the check at their return
  * finds: the whole way out, with the arguments passed through. */
-.macro host_builtin name
-  .hidden waot_builtin_\name
-function waot_builtin_enter_\name
-  leave_wasm \name
-  bl waot_builtin_\name
-  return_to_wasm \name
-  finish_exit \name
-end_function waot_builtin_enter_\name
+.macro host_builtin entry, target, labels
+  hidden_elsewhere \target
+function \entry
+  leave_wasm \labels
+  bl \target
+  return_to_wasm \labels
+  finish_exit \labels
+end_function \entry
 .endm
 
-host_builtin memory_size
-host_builtin memory_grow
-host_builtin memory_fill
-host_builtin memory_copy
-host_builtin memory_init
-host_builtin table_grow
-host_builtin table_fill
-host_builtin table_copy
-host_builtin table_init
+#define HOST_BUILTIN(name) host_builtin SYMBOL(waot_builtin_enter_##name), SYMBOL(waot_builtin_##name), LOCAL(name)
+HOST_BUILTIN(memory_size)
+HOST_BUILTIN(memory_grow)
+HOST_BUILTIN(memory_fill)
+HOST_BUILTIN(memory_copy)
+HOST_BUILTIN(memory_init)
+HOST_BUILTIN(table_grow)
+HOST_BUILTIN(table_fill)
+HOST_BUILTIN(table_copy)
+HOST_BUILTIN(table_init)
 
 /* The other builtins are the runtime's own code and never call the host: the fuel stays in x28, in_wasm stays set, and a tick that finds the pc there does
  * nothing. They are still boundaries at which exhaustion, the stack and the interrupt flag are looked at. Arguments (x0 to x5) pass through. */
-.macro builtin name
-  .hidden waot_builtin_\name
-function waot_builtin_enter_\name
+.macro builtin entry, target
+  hidden_elsewhere \target
+function \entry
   check_exit
-  b waot_builtin_\name
-end_function waot_builtin_enter_\name
+  b \target
+end_function \entry
 .endm
 
-builtin data_drop
-builtin elem_drop
+#define BUILTIN(name) builtin SYMBOL(waot_builtin_enter_##name), SYMBOL(waot_builtin_##name)
+BUILTIN(data_drop)
+BUILTIN(elem_drop)
 
 #endif /* __aarch64__ */
-
-  .section .note.GNU-stack, "", %progbits

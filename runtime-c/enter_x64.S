@@ -8,6 +8,7 @@
  * instruction here, or in compiled code, to the caller of waot_call with all callee-saved registers right.
  */
 #include "abi.h"
+#include "assembly.h"
 
 #if defined(__x86_64__)
 
@@ -26,31 +27,14 @@
 #define ENTER_RBP (WAOT_ACTIVATION_SIZE + ENTER_PAD + ENTER_SAVED - 8)
 #define ENTER_CFA (WAOT_ACTIVATION_SIZE + ENTER_PAD + ENTER_SAVED + 8)
 
-/* DWARF pointer encoding pcrel | sdata4: needs no relocation at load time. */
-#define PCREL_SDATA4 0x1b
-
+#if !defined(__APPLE__)
   .hidden waot_thread_current
-  .hidden waot_checker_asleep
-  .hidden waot_checker_wake
-  .hidden waot_tick_wait
-  .hidden waot_personality
-  .hidden waot_call_finish
-
-  .text
-
-.macro function name
-  .globl \name
-  .hidden \name
-  .type \name, @function
-  .p2align 4
-\name:
-  .cfi_startproc
-.endm
-
-.macro end_function name
-  .cfi_endproc
-  .size \name, . - \name
-.endm
+#endif
+  hidden_elsewhere SYMBOL(waot_checker_asleep)
+  hidden_elsewhere SYMBOL(waot_checker_wake)
+  hidden_elsewhere SYMBOL(waot_tick_wait)
+  hidden_elsewhere SYMBOL(waot_personality)
+  hidden_elsewhere SYMBOL(waot_call_finish)
 
 .macro push_saved reg
   pushq \reg
@@ -87,8 +71,8 @@
  * tail-calls, so the frame is there for unwinders (waot_call, which has nothing left to do, tail-calls it); the personality unlinks the activation when an exception or a thread's exit
  * passes through.
  */
-function waot_enter
-  .cfi_personality PCREL_SDATA4, waot_personality
+function SYMBOL(waot_enter)
+  .cfi_personality PERSONALITY_ENCODING, SYMBOL(waot_personality)
   push_saved %rbp
   push_saved %rbx
   push_saved %r12
@@ -106,9 +90,9 @@ function waot_enter
   movq %rsi, %r12
   movq WAOT_LIMITS_FUEL(%rsi), %rbp          /* from here to the landing rbp is the fuel; the caller's is saved above, as the CFI says */
   movl $1, WAOT_THREAD_IN_WASM(%rdi)         /* before the load of the flag; checker.c says why that needs no fence */
-  cmpl $0, waot_checker_asleep(%rip)
-  jne .Lenter_wake
-.Lenter_awake:
+  cmpl $0, SYMBOL(waot_checker_asleep)(%rip)
+  jne LOCAL(enter_wake)
+LOCAL(enter_awake):
   movq WAOT_FUNC_VMCTX(%rdx), %rdi
   movq %rcx, %rsi
   movq WAOT_FUNC_ENTER(%rdx), %rax
@@ -119,12 +103,12 @@ function waot_enter
   movq %rbp, WAOT_LIMITS_FUEL(%r12)
   movl $0, WAOT_THREAD_IN_WASM(%rbx)
   cmpl $0, WAOT_THREAD_TICK_PENDING(%rbx)
-  jne .Lenter_returned
+  jne LOCAL(enter_returned)
   testq %rbp, %rbp                           /* exhausted: the limit itself is not exceeded */
-  jg .Lenter_returned
+  jg LOCAL(enter_returned)
   movq %r13, WAOT_THREAD_TOP(%rbx)
   xorl %eax, %eax                            /* WAOT_STATUS_OK */
-.Lenter_leave:
+LOCAL(enter_leave):
   addq $(WAOT_ACTIVATION_SIZE + ENTER_PAD), %rsp
   .cfi_adjust_cfa_offset -(WAOT_ACTIVATION_SIZE + ENTER_PAD)
   .cfi_remember_state
@@ -138,12 +122,10 @@ function waot_enter
 
   .cfi_restore_state                         /* as before the pops, with the activation on the stack */
   .cfi_adjust_cfa_offset (WAOT_ACTIVATION_SIZE + ENTER_PAD)
-.Lenter_returned:
+LOCAL(enter_returned):
   xorl %eax, %eax
 
-  .globl waot_landing
-  .hidden waot_landing
-waot_landing:
+inner SYMBOL(waot_landing), LOCAL(landing)
   /* The stack pointer, rax and rbp are all that is valid here. The direction flag is clear, the x87 stack empty and the control bits of MXCSR are as at
    * entry, for compiled code never changes them; upper halves of ymm registers may be dirty (waot_call_finish sees to that). */
   movq WAOT_ACTIVATION_LIMITS(%rsp), %rcx
@@ -151,74 +133,82 @@ waot_landing:
   movq %rbp, WAOT_LIMITS_FUEL(%rcx)
   movl $0, WAOT_THREAD_IN_WASM(%rbx)         /* before the load of tick_pending, by the same barrier */
   cmpl $0, WAOT_THREAD_TICK_PENDING(%rbx)
-  jne .Lenter_tick
-.Lenter_quiet:
+  jne LOCAL(enter_tick)
+LOCAL(enter_quiet):
   movq WAOT_ACTIVATION_LIMITS(%rsp), %rdi
   movl %eax, %esi
-  call waot_call_finish                      /* still linked: what unwinds from there finds it */
+  call SYMBOL(waot_call_finish)                      /* still linked: what unwinds from there finds it */
   movq WAOT_ACTIVATION_PREV(%rsp), %rcx
   movq %rcx, WAOT_THREAD_TOP(%rbx)
-  jmp .Lenter_leave
+  jmp LOCAL(enter_leave)
 
-.Lenter_wake:
+LOCAL(enter_wake):
   push_scratch %rdx                          /* func and args */
   push_scratch %rcx
-  call waot_checker_wake
+  call SYMBOL(waot_checker_wake)
   pop_scratch %rcx
   pop_scratch %rdx
   testl %eax, %eax
-  jz .Lenter_awake
+  jz LOCAL(enter_awake)
   movl $WAOT_STATUS_INTERRUPTED, %eax        /* nobody would stop it: don't start */
-  jmp waot_landing
+  jmp SYMBOL(waot_landing)
 
-.Lenter_tick:
+LOCAL(enter_tick):
   movl %eax, %r12d                           /* the status */
   movq %rbx, %rdi
-  call waot_tick_wait
+  call SYMBOL(waot_tick_wait)
   movl %r12d, %eax
-  jmp .Lenter_quiet
+  jmp LOCAL(enter_quiet)
 
   /* The trampolines below come here to end the activation r11 with the status in eax. In two steps, because no single CFI could describe a jump that
    * also moves the stack: at the first instruction the frame is found through r11. */
-waot_land:
+LOCAL(land):
   .cfi_def_cfa %r11, ENTER_CFA
   movq %r11, %rsp
   .cfi_def_cfa %rsp, ENTER_CFA
-  jmp waot_landing
-end_function waot_enter
+  jmp SYMBOL(waot_landing)
+end_function SYMBOL(waot_enter)
+
+/* The thread's record: see waot_thread_current in thread.h. */
+.macro load_thread register
+#if defined(__APPLE__)
+  movq SYMBOL(waot_thread_slot)(%rip), \register
+  movq %gs:(\register), \register
+#else
+  movq waot_thread_current@gottpoff(%rip), \register
+  movq %fs:(\register), \register
+#endif
+.endm
 
 /* Finds the thread (r10), the activation (r11) and its limits (rax), and refuses to leave wasm with exhausted fuel, too little stack or the interrupt flag set, in
  * that order: exhaustion overrides everything. Touches r10, r11, rax; the stack is as at the function's entry. */
-.macro check_exit
-  movq waot_thread_current@gottpoff(%rip), %r10
-  movq %fs:(%r10), %r10
+.macro check_exit thread=%r10 /* named, because without parameters Mach-O's assembler takes $0 for one */
+  load_thread \thread
   testq %rbp, %rbp
-  jg .Lrefuse_fuel
+  jg LOCAL(refuse_fuel)
   cmpq WAOT_THREAD_HOST_STACK_LIMIT(%r10), %rsp
-  jb .Lrefuse_stack
+  jb LOCAL(refuse_stack)
   movq WAOT_THREAD_TOP(%r10), %r11
   movq WAOT_ACTIVATION_LIMITS(%r11), %rax
   cmpl $0, WAOT_LIMITS_INTERRUPT(%rax)
-  jne .Lrefuse_interrupted
+  jne LOCAL(refuse_interrupted)
 .endm
 
 /* Where check_exit goes: nothing is on the stack but the return address. It ends by a trap: the frames have to be noted before anything else uses the stack, of which
  * there may be too little left for a call. */
-function waot_refuse
-.Lrefuse_fuel:
+function SYMBOL(waot_refuse)
+LOCAL(refuse_fuel):
   movl $WAOT_STATUS_OUT_OF_FUEL, %eax
-  jmp .Lrefuse
-.Lrefuse_stack:
+  jmp LOCAL(refuse)
+LOCAL(refuse_stack):
   movl $WAOT_STATUS_CALL_STACK_EXHAUSTED, %eax
-  jmp .Lrefuse
-.Lrefuse_interrupted:
+  jmp LOCAL(refuse)
+LOCAL(refuse_interrupted):
   movl $WAOT_STATUS_INTERRUPTED, %eax
-.Lrefuse:
-  .globl waot_refused
-  .hidden waot_refused
-waot_refused:
+LOCAL(refuse):
+inner SYMBOL(waot_refused), LOCAL(refused)
   ud2                                        /* the handler notes the frames of the activation, and goes on at the landing with the status in eax */
-end_function waot_refuse
+end_function SYMBOL(waot_refuse)
 
 /*
  * The way out of wasm, to code of the host that may take long, throw, call wasm again, charge or refuel. Stack during the call:
@@ -243,8 +233,8 @@ end_function waot_refuse
   leaq 16(%rsp), %rbp                        /* the frame record */
   movl $0, WAOT_THREAD_IN_WASM(%r10)         /* before the load of tick_pending; see waot_landing */
   cmpl $0, WAOT_THREAD_TICK_PENDING(%r10)
-  jne .L\labels\()_tick
-.L\labels\()_quiet:
+  jne \labels\()_tick
+\labels\()_quiet:
 .endm
 
 .macro return_to_wasm labels
@@ -253,13 +243,13 @@ end_function waot_refuse
   movq WAOT_LIMITS_FUEL(%r11), %rbp
   .cfi_restore %rbp                          /* rbp is compiled code's again */
   movl $1, WAOT_THREAD_IN_WASM(%r10)         /* before the load of the flag; see waot_enter */
-  cmpl $0, waot_checker_asleep(%rip)
-  jne .L\labels\()_wake
-.L\labels\()_awake:
+  cmpl $0, SYMBOL(waot_checker_asleep)(%rip)
+  jne \labels\()_wake
+\labels\()_awake:
   testq %rbp, %rbp                           /* the host may have charged */
-  jg .L\labels\()_exhausted
+  jg \labels\()_exhausted
   cmpl $0, WAOT_LIMITS_INTERRUPT(%r11)
-  jne .L\labels\()_interrupted
+  jne \labels\()_interrupted
 .endm
 
 /* Ends a function that uses the two macros above, with the paths that are rarely taken. */
@@ -271,34 +261,34 @@ end_function waot_refuse
   ret
 
   .cfi_restore_state
-.L\labels\()_wake:
+\labels\()_wake:
   push_scratch %rax                          /* the host's result */
   move_stack 8
-  call waot_checker_wake
+  call SYMBOL(waot_checker_wake)
   movl %eax, %ecx
   move_stack -8
   pop_scratch %rax
   movq WAOT_ACTIVATION_LIMITS(%rbx), %r11
   testl %ecx, %ecx
-  jz .L\labels\()_awake
-.L\labels\()_interrupted:
+  jz \labels\()_awake
+\labels\()_interrupted:
   movl $WAOT_STATUS_INTERRUPTED, %eax
-  jmp .L\labels\()_refused
-.L\labels\()_exhausted:
+  jmp \labels\()_refused
+\labels\()_exhausted:
   movl $WAOT_STATUS_OUT_OF_FUEL, %eax
-.L\labels\()_refused:
+\labels\()_refused:
   .cfi_remember_state
   pop_saved %rbx
   addq $16, %rsp
   .cfi_adjust_cfa_offset -16
-  jmp waot_refused
+  jmp SYMBOL(waot_refused)
   .cfi_restore_state
-.L\labels\()_failed:
+\labels\()_failed:
   movq %rbx, %r11
-  jmp waot_land
+  jmp LOCAL(land)
 
   .cfi_rel_offset %rbp, 8                    /* back before the call: rbp is the frame record, compiled code's is on the stack */
-.L\labels\()_tick:
+\labels\()_tick:
   push_scratch %rdi
   push_scratch %rsi
   push_scratch %rdx
@@ -306,64 +296,64 @@ end_function waot_refuse
   push_scratch %r8
   push_scratch %r9
   movq %r10, %rdi
-  call waot_tick_wait
+  call SYMBOL(waot_tick_wait)
   pop_scratch %r9
   pop_scratch %r8
   pop_scratch %rcx
   pop_scratch %rdx
   pop_scratch %rsi
   pop_scratch %rdi
-  jmp .L\labels\()_quiet
+  jmp \labels\()_quiet
 .endm
 
 /* void waot_exit(struct waot_host *rdi, waot_value *rsi): the exit trampoline. Calls host->fn(host->data, args); returns if that returns 0. */
-function waot_exit
-  leave_wasm exit
+function SYMBOL(waot_exit)
+  leave_wasm LOCAL(exit)
   movq WAOT_HOST_FN(%rdi), %rax
   movq WAOT_HOST_DATA(%rdi), %rdi
   call *%rax
-  return_to_wasm exit
+  return_to_wasm LOCAL(exit)
   testl %eax, %eax
-  jnz .Lexit_failed                          /* the host's own status */
-  finish_exit exit
-end_function waot_exit
+  jnz LOCAL(exit_failed)                          /* the host's own status */
+  finish_exit LOCAL(exit)
+end_function SYMBOL(waot_exit)
 
 /* Builtins that can call the host, because a memory's owner (V8) may have to be asked for its length, or that can work long and stop in the middle, which the check at their return
  * finds: the whole way out, with the arguments passed through. */
-.macro host_builtin name
-  .hidden waot_builtin_\name
-function waot_builtin_enter_\name
-  leave_wasm \name
-  call waot_builtin_\name
-  return_to_wasm \name
-  finish_exit \name
-end_function waot_builtin_enter_\name
+.macro host_builtin entry, target, labels
+  hidden_elsewhere \target
+function \entry
+  leave_wasm \labels
+  call \target
+  return_to_wasm \labels
+  finish_exit \labels
+end_function \entry
 .endm
 
-host_builtin memory_size
-host_builtin memory_grow
-host_builtin memory_fill
-host_builtin memory_copy
-host_builtin memory_init
-host_builtin table_grow
-host_builtin table_fill
-host_builtin table_copy
-host_builtin table_init
+#define HOST_BUILTIN(name) host_builtin SYMBOL(waot_builtin_enter_##name), SYMBOL(waot_builtin_##name), LOCAL(name)
+HOST_BUILTIN(memory_size)
+HOST_BUILTIN(memory_grow)
+HOST_BUILTIN(memory_fill)
+HOST_BUILTIN(memory_copy)
+HOST_BUILTIN(memory_init)
+HOST_BUILTIN(table_grow)
+HOST_BUILTIN(table_fill)
+HOST_BUILTIN(table_copy)
+HOST_BUILTIN(table_init)
 
 /* The other builtins are the runtime's own code and never call the host: the fuel stays in rbp, in_wasm stays set, and a tick that finds the pc there does
  * nothing. They are still boundaries at which exhaustion, the stack and the interrupt flag are looked at. Arguments (rdi, rsi, rdx, rcx, r8, r9) pass
  * through. */
-.macro builtin name
-  .hidden waot_builtin_\name
-function waot_builtin_enter_\name
+.macro builtin entry, target
+  hidden_elsewhere \target
+function \entry
   check_exit
-  jmp waot_builtin_\name
-end_function waot_builtin_enter_\name
+  jmp \target
+end_function \entry
 .endm
 
-builtin data_drop
-builtin elem_drop
+#define BUILTIN(name) builtin SYMBOL(waot_builtin_enter_##name), SYMBOL(waot_builtin_##name)
+BUILTIN(data_drop)
+BUILTIN(elem_drop)
 
 #endif /* __x86_64__ */
-
-  .section .note.GNU-stack, "", %progbits

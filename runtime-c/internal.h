@@ -101,6 +101,7 @@ struct waot_artifact {
   char *path;          /* as given to the dynamic linker */
   void *handle;
   const struct waot_module_desc *desc;
+  void *unwind_table; /* of Mach-O: see unwind_table.h; else NULL */
   const waot_type **types; /* interned, by type index */
   char *manifest;
   size_t manifest_length;

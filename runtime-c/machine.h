@@ -14,12 +14,55 @@
 
 #include "code_map.h"
 
+/* The registers of an interrupted context: where each system's signal frame has them. On macOS the trap instructions' codes say little (nothing on Arm), but kill and the like
+ * are told from them; what the instruction is decides. */
+#if defined(__APPLE__) && defined(__x86_64__)
+#define MACHINE_PC(context) ((context)->uc_mcontext->__ss.__rip)
+#define MACHINE_SP(context) ((context)->uc_mcontext->__ss.__rsp)
+#define MACHINE_FUEL(context) ((context)->uc_mcontext->__ss.__rbp)
+#define MACHINE_RESULT(context) ((context)->uc_mcontext->__ss.__rax)
+#define MACHINE_TRAP_CODE(code) ((code) < SI_USER)
+#elif defined(__APPLE__) && defined(__aarch64__)
+#define MACHINE_PC(context) ((context)->uc_mcontext->__ss.__pc)
+#define MACHINE_SP(context) ((context)->uc_mcontext->__ss.__sp)
+#define MACHINE_LINK(context) ((context)->uc_mcontext->__ss.__lr)
+#define MACHINE_FUEL(context) ((context)->uc_mcontext->__ss.__x[28])
+#define MACHINE_RESULT(context) ((context)->uc_mcontext->__ss.__x[0])
+#define MACHINE_TRAP_CODE(code) ((code) < SI_USER)
+#elif defined(__x86_64__)
+#define MACHINE_PC(context) ((context)->uc_mcontext.gregs[REG_RIP])
+#define MACHINE_SP(context) ((context)->uc_mcontext.gregs[REG_RSP])
+#define MACHINE_FUEL(context) ((context)->uc_mcontext.gregs[REG_RBP])
+#define MACHINE_RESULT(context) ((context)->uc_mcontext.gregs[REG_RAX])
+#define MACHINE_TRAP_CODE(code) ((code) == ILL_ILLOPN || (code) == ILL_ILLOPC)
+#elif defined(__aarch64__)
+#define MACHINE_PC(context) ((context)->uc_mcontext.pc)
+#define MACHINE_SP(context) ((context)->uc_mcontext.sp)
+#define MACHINE_LINK(context) ((context)->uc_mcontext.regs[30])
+#define MACHINE_FUEL(context) ((context)->uc_mcontext.regs[28])
+#define MACHINE_RESULT(context) ((context)->uc_mcontext.regs[0])
+#define MACHINE_TRAP_CODE(code) ((code) == TRAP_BRKPT)
+#endif
+
 /* A place in compiled code: in a frame that is interrupted, or that has called (then pc is the return address). */
 struct waot_code_place {
   uintptr_t pc, sp;
   uintptr_t link; /* of an interrupted frame: what its return address is while it is in a register; else 0 */
   int is_call;
 };
+
+static inline uintptr_t machine_pc(const ucontext_t *context) { return (uintptr_t)MACHINE_PC(context); }
+static inline uintptr_t machine_sp(const ucontext_t *context) { return (uintptr_t)MACHINE_SP(context); }
+/* The fuel register: consumed - limit, where the pc is in an artifact's text. */
+static inline int64_t machine_fuel(const ucontext_t *context) { return (int64_t)MACHINE_FUEL(context); }
+static inline void machine_charge(ucontext_t *context, uint64_t fuel) { MACHINE_FUEL(context) += (__typeof__(MACHINE_FUEL(context)))fuel; }
+/* Makes the context go on at pc with this stack pointer and this value in the return register. */
+static inline void machine_redirect(ucontext_t *context, const void *pc, void *sp, int result) {
+  MACHINE_PC(context) = (__typeof__(MACHINE_PC(context)))(uintptr_t)pc;
+  MACHINE_SP(context) = (__typeof__(MACHINE_SP(context)))(uintptr_t)sp;
+  MACHINE_RESULT(context) = (uint32_t)result;
+}
+static inline int machine_is_trap_code(int si_code) { return MACHINE_TRAP_CODE(si_code); }
 
 #if defined(__x86_64__)
 
@@ -28,19 +71,6 @@ struct waot_code_place {
 /* DWARF's numbers of the stack pointer and of the return address. */
 #define MACHINE_DWARF_SP 7
 #define MACHINE_DWARF_RETURN 16
-
-static inline uintptr_t machine_pc(const ucontext_t *context) { return (uintptr_t)context->uc_mcontext.gregs[REG_RIP]; }
-static inline uintptr_t machine_sp(const ucontext_t *context) { return (uintptr_t)context->uc_mcontext.gregs[REG_RSP]; }
-/* The fuel register: consumed - limit, where the pc is in an artifact's text. */
-static inline int64_t machine_fuel(const ucontext_t *context) { return context->uc_mcontext.gregs[REG_RBP]; }
-static inline void machine_charge(ucontext_t *context, uint64_t fuel) { context->uc_mcontext.gregs[REG_RBP] += (greg_t)fuel; }
-/* Makes the context go on at pc with this stack pointer and this value in the return register. */
-static inline void machine_redirect(ucontext_t *context, const void *pc, void *sp, int result) {
-  greg_t *regs = context->uc_mcontext.gregs;
-  regs[REG_RIP] = (greg_t)(uintptr_t)pc;
-  regs[REG_RSP] = (greg_t)(uintptr_t)sp;
-  regs[REG_RAX] = result;
-}
 
 static inline uintptr_t machine_stack_pointer(void) {
   uintptr_t sp;
@@ -55,11 +85,10 @@ static inline struct waot_code_place machine_place(const ucontext_t *context) { 
 static inline struct waot_code_place machine_exit_place(uintptr_t sp) { return (struct waot_code_place){ *(const uintptr_t *)sp, sp + sizeof(uintptr_t), 0, 1 }; }
 /* The trampolines end an activation by a trap at waot_refused, with the status in eax and the stack as at their entry, so that its frames can be noted. */
 extern const char waot_refused[] __attribute__((visibility("hidden")));
-static inline int machine_refused(const ucontext_t *context) { return machine_pc(context) == (uintptr_t)waot_refused ? (int)context->uc_mcontext.gregs[REG_RAX] : 0; }
+static inline int machine_refused(const ucontext_t *context) { return machine_pc(context) == (uintptr_t)waot_refused ? (int)MACHINE_RESULT(context) : 0; }
 
-/* The signal of llvm.ubsantrap, and the codes with which the kernel sends it for one. */
+/* The signal of llvm.ubsantrap. */
 #define MACHINE_TRAP_SIGNAL SIGILL
-static inline int machine_is_trap_code(int si_code) { return si_code == ILL_ILLOPN || si_code == ILL_ILLOPC; }
 /* The operand of llvm.ubsantrap as LLVM encodes it: `ud1l operand(%eax), %eax`, that is 67 0f b9 40 operand. -1 if pc points to anything else. */
 static inline int machine_trap_operand(const uint8_t *pc) {
   enum { LENGTH = 5 };
@@ -83,16 +112,6 @@ static inline void machine_fp_clean(void) {
 
 #elif defined(__aarch64__)
 
-static inline uintptr_t machine_pc(const ucontext_t *context) { return context->uc_mcontext.pc; }
-static inline uintptr_t machine_sp(const ucontext_t *context) { return context->uc_mcontext.sp; }
-static inline int64_t machine_fuel(const ucontext_t *context) { return (int64_t)context->uc_mcontext.regs[28]; }
-static inline void machine_charge(ucontext_t *context, uint64_t fuel) { context->uc_mcontext.regs[28] += fuel; }
-static inline void machine_redirect(ucontext_t *context, const void *pc, void *sp, int result) {
-  context->uc_mcontext.pc = (uintptr_t)pc;
-  context->uc_mcontext.sp = (uintptr_t)sp;
-  context->uc_mcontext.regs[0] = (uint32_t)result;
-}
-
 static inline uintptr_t machine_stack_pointer(void) {
   uintptr_t sp;
   __asm__("mov %0, sp" : "=r"(sp));
@@ -102,7 +121,7 @@ static inline uintptr_t machine_stack_pointer(void) {
 #define MACHINE_DWARF_SP 31
 #define MACHINE_DWARF_RETURN 30
 static inline struct waot_code_place machine_place(const ucontext_t *context) {
-  return (struct waot_code_place){ .pc = machine_pc(context), .sp = machine_sp(context), .link = context->uc_mcontext.regs[30], .is_call = 0 };
+  return (struct waot_code_place){ .pc = machine_pc(context), .sp = machine_sp(context), .link = (uintptr_t)MACHINE_LINK(context), .is_call = 0 };
 }
 
 /* Where compiled code left for the host: the trampolines note the address of their frame record, at the bottom of a frame of MACHINE_EXIT_FRAME bytes. */
@@ -113,11 +132,10 @@ static inline struct waot_code_place machine_exit_place(uintptr_t sp) {
 }
 /* The trampolines end an activation by a trap at waot_refused, with the status in w0 and such a frame, so that its frames can be noted. */
 extern const char waot_refused[] __attribute__((visibility("hidden")));
-static inline int machine_refused(const ucontext_t *context) { return machine_pc(context) == (uintptr_t)waot_refused ? (int)context->uc_mcontext.regs[0] : 0; }
+static inline int machine_refused(const ucontext_t *context) { return machine_pc(context) == (uintptr_t)waot_refused ? (int)MACHINE_RESULT(context) : 0; }
 
 /* `brk #0x5500 | operand`: 1101'0100'001, 16 bits, 00000. */
 #define MACHINE_TRAP_SIGNAL SIGTRAP
-static inline int machine_is_trap_code(int si_code) { return si_code == TRAP_BRKPT; }
 static inline int machine_trap_operand(const uint8_t *pc) {
   uint32_t instruction = *(const uint32_t *)pc; /* the pc is a multiple of 4 */
   return (instruction & 0xffe0001f) == 0xd4200000 && (instruction >> 13 & 0xff) == 0x55 ? (int)(instruction >> 5 & 0xff) : -1;

@@ -88,6 +88,15 @@ bool waot_os_map_guard(void *at, size_t size);
 /* Bytes that the kernel may need on a signal stack for the interrupted registers. */
 size_t waot_os_signal_frame(void);
 
+/* --- files -------------------------------------------------------------------------------------------------------- */
+
+/* The member of struct stat that says when a file was changed. */
+#if defined(__APPLE__)
+#define waot_os_mtime(stat) ((stat)->st_mtimespec)
+#else
+#define waot_os_mtime(stat) ((stat)->st_mtim)
+#endif
+
 /* --- address space ------------------------------------------------------------------------------------------------ */
 
 struct waot_os_mapping {

@@ -99,7 +99,7 @@ static void damaged_ones(void) {
 static void sealed_damage(void) {
   struct bytes good = read_bytes(in_directory("four.so"));
   uint8_t *bad = malloc(good.size);
-  struct waot_elf elf;
+  struct waot_object elf;
   uint64_t random = 88172645463325252u;
   size_t refusals = 0;
   for (int round = 0; round < repeats(200000); round++) {
@@ -112,7 +112,7 @@ static void sealed_damage(void) {
     }
     uint8_t *exact = malloc(size > 0 ? size : 1); /* so that a sanitizer sees its end */
     memcpy(exact, bad, size);
-    refusals += waot_elf_read_notes(exact, size, "x", &elf, NULL) != 0 || waot_elf_check_segments(exact, size, "x", &elf, NULL) != 0;
+    refusals += waot_elf_reader.read_notes(exact, size, "x", &elf, NULL) != 0 || waot_elf_reader.check_segments(exact, size, "x", &elf, NULL) != 0;
     free(exact);
   }
   CHECK("damage behind a right hash", refusals > (size_t)repeats(1000));

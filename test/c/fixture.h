@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../runtime-c/elf_reader.h"
+#include "../../runtime-c/object_reader.h"
 #include "../../runtime-c/sha256.h"
 #include "../../runtime-c/include/wasm_aot.h"
 #include "emulated.h"
@@ -88,9 +88,9 @@ static inline void write_bytes(const char *path, const uint8_t *at, size_t size)
 
 /* Enters size and hash into the header note of an artifact, wherever its place. */
 static inline void seal(struct bytes bytes) {
-  struct waot_elf elf;
+  struct waot_object elf;
   waot_error error = {0};
-  if (waot_elf_read_notes(bytes.at, bytes.size, "fixture", &elf, &error) != 0) {
+  if (waot_elf_reader.read_notes(bytes.at, bytes.size, "fixture", &elf, &error) != 0) {
     if (error.kind == WAOT_ERROR_ABI || error.kind == WAOT_ERROR_TARGET) return; /* wrong on purpose */
     die(error.message);
   }

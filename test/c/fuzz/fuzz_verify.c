@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../../../runtime-c/elf_reader.h"
+#include "../../../runtime-c/object_reader.h"
 #include "../../../runtime-c/sha256.h"
 
 #define REQUIRE(condition) \
@@ -79,8 +79,8 @@ static void verify(const uint8_t *data, size_t size) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   verify(data, size);
-  struct waot_elf elf;
-  if (waot_elf_read_notes(data, size, "input", &elf, NULL) != 0) return 0;
+  struct waot_object elf;
+  if (waot_elf_reader.read_notes(data, size, "input", &elf, NULL) != 0) return 0;
   uint8_t *sealed = malloc(size);
   uint64_t file_size = size;
   struct waot_sha256 sha;
