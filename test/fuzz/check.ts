@@ -1,13 +1,19 @@
 /** One module of the fuzzer, from its kind and its seed: made, compiled, run, compared. */
 import type { Compiler } from '../../compiler/index.js';
 import { CompileError } from '../../compiler/index.js';
-import { type Comparison, compareModule, type Plan, planOf } from './compare.js';
-import { generateModule } from './generate.js';
+import { type Comparison, compareModule, type Plan, planOf, planOfRelaxed } from './compare.js';
+import { generateModule, VECTORS } from './generate.js';
 import { generateProgram } from './program.js';
 import { Random } from './random.js';
+import { relaxModule } from './relax.js';
 
-/** Kinds of modules: our programs of loops; binaryen's random modules; loops on two memories, for which V8 needs Node 22 and the oracle is our own -O0. */
-export const KINDS = ['loops', 'modules', 'memories'] as const;
+/**
+ * Kinds of modules: our programs of loops; binaryen's random modules; loops on two memories, for which V8 needs Node 22 and the oracle is our own -O0; binaryen's with relaxed vector operators, of
+ * which V8 and we may choose different results.
+ */
+export const KINDS = ['loops', 'modules', 'memories', 'relaxed'] as const;
+/** The kinds that binaryen makes. */
+export const BINARYEN_KINDS: readonly Kind[] = ['modules', 'relaxed'];
 export type Kind = (typeof KINDS)[number];
 
 /** Loops in a program: many functions compile faster in one module than in many. */
@@ -19,10 +25,17 @@ export interface Verdict { readonly plan: Plan; readonly comparison?: Comparison
 /** The module of a kind and a seed, the same each time; undefined when binaryen gives none. */
 export async function makeModule(kind: Kind, seed: number, folder: string): Promise<Uint8Array | undefined> {
   const random = new Random(seed * 2654435761);
-  return kind === 'modules' ? generateModule(random, folder) : generateProgram(random, LOOPS, kind === 'loops' ? 1 : 2);
+  switch (kind) {
+    case 'modules': return generateModule(random, folder);
+    case 'relaxed': {
+      const bytes = await generateModule(random, folder, VECTORS);
+      return bytes && relaxModule(bytes, random).bytes;
+    }
+    default: return generateProgram(random, LOOPS, kind === 'loops' ? 1 : 2);
+  }
 }
 
-export const planFor = (kind: Kind, seed: number): Plan => planOf(seed, kind === 'modules' ? 'row' : 'each');
+export const planFor = (kind: Kind, seed: number): Plan => (kind === 'relaxed' ? planOfRelaxed(seed) : planOf(seed, kind === 'modules' ? 'row' : 'each'));
 
 /** Compares a module. Never rejects. */
 export async function checkModule(bytes: Uint8Array, plan: Plan, compiler: Compiler, folder: string): Promise<Verdict> {

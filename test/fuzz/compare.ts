@@ -22,12 +22,22 @@ export const LEVELS: readonly Level[] = [
   level('-O2 v2', { cpu: 'v2' }), level('-O2 sync', { fuel: 'sync' }), level('-O1 sync', { optLevel: 1, fuel: 'sync' }), level('-O0 v2 canonical', { optLevel: 0, cpu: 'v2', nan: 'canonical' }),
 ];
 
+/** Levels for modules whose NaNs are not kept out: they have bits of their own, the same at all levels, only where they are made canonical. */
+export const CANONICAL_LEVELS: readonly Level[] = [
+  level('-O2 canonical', { nan: 'canonical' }), level('-O2 v2 canonical', { cpu: 'v2', nan: 'canonical' }), level('-O3 sync canonical', { optLevel: 3, fuel: 'sync', nan: 'canonical' }),
+];
+/** The oracle for what V8 does not know, or where the spec lets it differ from us. */
+const ORACLE_LEVEL = level('-O0 v2 canonical', { optLevel: 0, cpu: 'v2', nan: 'canonical' });
+export const ALL_LEVELS: readonly Level[] = [DEFAULT_LEVEL, ...LEVELS, ...CANONICAL_LEVELS];
+
 /** What is compared, all of which follows from the seed unless it is given. */
 export interface Plan {
   readonly seed: number;
   /** `each`: every function is called by itself, from the same state; `row`: one after another. */
   readonly style: 'each' | 'row';
   readonly levels: readonly Level[];
+  /** Whether the oracle is V8, where it knows the module, or our own -O0. */
+  readonly oracle: 'v8' | 'ours';
   readonly sessions?: readonly Session[];
   /** Fuel at most, of a session. Endless code is ended by it. */
   readonly fuel: bigint;
@@ -44,8 +54,11 @@ export function planOf(seed: number, style: Plan['style'], others = 2): Plan {
   const random = new Random(seed ^ 0x5bd1e995);
   const first = random.below(LEVELS.length);
   const levels = [DEFAULT_LEVEL, ...Array.from({ length: others }, (_, i) => LEVELS[(first + i * 3) % LEVELS.length])];
-  return { seed, style, levels, fuel: random.pick([20_000n, 100_000n, 100_000n, 300_000n, random.oneIn(4) ? 3_000_000n : 100_000n]) };
+  return { seed, style, levels, oracle: 'v8', fuel: random.pick([20_000n, 100_000n, 100_000n, 300_000n, random.oneIn(4) ? 3_000_000n : 100_000n]) };
 }
+
+/** The plan for a module with relaxed vector operators, where we are deterministic and V8 is not. */
+export const planOfRelaxed = (seed: number): Plan => ({ ...planOf(seed, 'row'), levels: CANONICAL_LEVELS, oracle: 'ours' });
 
 /** The name under which a start function is called. */
 const START = '$start';
@@ -82,8 +95,9 @@ async function start(setting: Setting, bytes: Uint8Array, { name, options }: Lev
   return ours;
 }
 
-/** V8 with a counter of fuel; for modules with several memories, where V8 does not know them, wasm-aot at -O0. */
+/** V8 with a counter of fuel; where that is planned, or for modules with several memories where V8 does not know them, wasm-aot at -O0. */
 async function makeOracle(setting: Setting, bytes: Uint8Array, plan: Plan, ours: (level: Level) => Promise<OurMachine>): Promise<Machine> {
+  if (plan.oracle === 'ours') return ours(ORACLE_LEVEL);
   try {
     return new V8Machine(setting, new WebAssembly.Module(injectMetering(bytes, undefined, Number(plan.fuel)) as BufferSource));
   } catch (error) {

@@ -4,19 +4,20 @@
  *
  *     seed 17            of the host's values and of memory's contents
  *     style each         see `Plan`
- *     level -O2          one of LEVELS by name; several lines for several; none: those that follow from the seed
+ *     oracle ours        our own -O0 instead of V8
+ *     level -O2          a level by name; several lines for several; none: those that follow from the seed
  *     fuel 100000        of a session at most
  *     limit 812          the limit of the session, when only one is to be run
  *     session            begins a session, the first of which need not be begun; none: those that follow from the seed
  *     call f(1, 2n)      a call in the session
  */
-import { DEFAULT_LEVEL, type Difference, LEVELS, type Plan, planOf } from './compare.js';
+import { ALL_LEVELS, type Difference, type Plan, planOf } from './compare.js';
 import { type Call, type Session, SOME_OBJECT, showCall } from './session.js';
 
 /** The lines that describe a plan; of one under which something differed, where. */
 export function describe(plan: Plan, difference?: Difference): string {
   const { levels, sessions = [], limit } = difference ? { levels: [difference.level], sessions: [difference.session], limit: difference.limit } : plan;
-  const lines = [`seed ${plan.seed}`, `style ${plan.style}`, `fuel ${plan.fuel}`, ...levels.map(({ name }) => `level ${name}`)];
+  const lines = [`seed ${plan.seed}`, `style ${plan.style}`, `oracle ${plan.oracle}`, `fuel ${plan.fuel}`, ...levels.map(({ name }) => `level ${name}`)];
   if (limit !== undefined) lines.push(`limit ${limit}`);
   for (const session of sessions) lines.push('session', ...session.map((call) => `call ${showCall(call)}`));
   if (difference) lines.push(...difference.text.split('\n').map((line) => `# ${line}`));
@@ -33,15 +34,14 @@ export function parsePlan(text: string): Plan {
     const value = rest.join(' ');
     if (key === 'session' || (key === 'call' && sessions.length === 0)) sessions.push([]);
     if (key === 'call') sessions[sessions.length - 1].push(parseCall(value));
-    else if (['seed', 'style', 'fuel', 'level', 'limit', 'session'].includes(key)) fields.set(key, [...(fields.get(key) ?? []), value]);
+    else if (['seed', 'style', 'oracle', 'fuel', 'level', 'limit', 'session'].includes(key)) fields.set(key, [...(fields.get(key) ?? []), value]);
     else throw new Error(`a description of a failure has no line ${JSON.stringify(line)}`);
   }
   const one = (key: string) => fields.get(key)?.[0];
   const style = one('style') === 'row' ? 'row' : 'each';
   const made = planOf(Number(one('seed') ?? 1), style);
-  const all = [DEFAULT_LEVEL, ...LEVELS];
-  const levels = fields.get('level')?.map((name) => all.find((level) => level.name === name) ?? unknownLevel(name)) ?? made.levels;
-  return { ...made, levels, fuel: BigInt(one('fuel') ?? made.fuel), ...(one('limit') === undefined ? {} : { limit: BigInt(one('limit') as string) }), ...(sessions.length > 0 ? { sessions: sessions as Session[] } : {}) };
+  const levels = fields.get('level')?.map((name) => ALL_LEVELS.find((level) => level.name === name) ?? unknownLevel(name)) ?? made.levels;
+  return { ...made, levels, oracle: one('oracle') === 'ours' ? 'ours' : 'v8', fuel: BigInt(one('fuel') ?? made.fuel), ...(one('limit') === undefined ? {} : { limit: BigInt(one('limit') as string) }), ...(sessions.length > 0 ? { sessions: sessions as Session[] } : {}) };
 }
 
 function unknownLevel(name: string): never {

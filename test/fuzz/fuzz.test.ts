@@ -11,10 +11,11 @@ import { findBoundaries } from './boundaries.js';
 import { checkModule, makeModule, planFor } from './check.js';
 import { compareModule, DEFAULT_LEVEL, type Plan, planOf, showDifference } from './compare.js';
 import { describe, parsePlan } from './failure.js';
-import { findWasmOpt } from './generate.js';
+import { findWasmOpt, generateModule, VECTORS } from './generate.js';
 import { generateProgram } from './program.js';
 import { Random } from './random.js';
 import { reduceModule } from './reduce.js';
+import { relaxModule } from './relax.js';
 import { callsOf } from './session.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'wasm-aot-fuzz-test-'));
@@ -45,6 +46,14 @@ if (findWasmOpt()) {
   test('random modules of binaryen agree with V8', async () => {
     const bytes = await makeModule('modules', 5, folder);
     const { comparison, error, skipped } = await checkModule(bytes as Uint8Array, planFor('modules', 5), compiler, folder);
+    assert.is(error ?? skipped, undefined);
+    assert.is(comparison?.difference && showDifference(comparison.difference), undefined);
+  });
+
+  test('random modules with relaxed vector operators are alike at all levels', async () => {
+    const { bytes, relaxed } = relaxModule((await generateModule(new Random(9), folder, VECTORS)) as Uint8Array, new Random(9));
+    assert.ok(relaxed >= 10, `${relaxed} relaxed operators`);
+    const { comparison, error, skipped } = await checkModule(bytes, planFor('relaxed', 9), compiler, folder);
     assert.is(error ?? skipped, undefined);
     assert.is(comparison?.difference && showDifference(comparison.difference), undefined);
   });

@@ -10,7 +10,8 @@ import type { Random } from './random.js';
 
 /** The features that we compile and V8 has, as binaryen names them; each module takes some of them. */
 const ALWAYS = ['--mvp-features', '--enable-mutable-globals', '--enable-sign-ext', '--enable-nontrapping-float-to-int', '--enable-multivalue', '--enable-bulk-memory', '--enable-reference-types'];
-const SOMETIMES = [[], ['--enable-simd'], ['--enable-tail-call'], ['--enable-simd', '--enable-tail-call', '--enable-extended-const']];
+export const VECTORS = ['--enable-simd'];
+const SOMETIMES = [[], VECTORS, ['--enable-tail-call'], ['--enable-simd', '--enable-tail-call', '--enable-extended-const']];
 
 /** The path of a tool in the binaryen package, or undefined when that is not installed. */
 function findTool(name: string): string | undefined {
@@ -75,10 +76,10 @@ let wasmOpt: Tool | undefined;
 
 /**
  * A random module; some are optimised, which gives denser code of other shapes. NaNs are kept out (`--denan`), since their bits are the engine's choice.
- * @param folder where to put intermediate files.
+ * @param folder where to put intermediate files. @param features the switches of binaryen's features beside the usual ones; default: some.
  * @returns undefined when there is no binaryen, or it gave up.
  */
-export async function generateModule(random: Random, folder: string): Promise<Uint8Array | undefined> {
+export async function generateModule(random: Random, folder: string, features?: readonly string[]): Promise<Uint8Array | undefined> {
   const path = findWasmOpt();
   if (path === undefined) return undefined;
   wasmOpt ??= new Tool(path);
@@ -87,6 +88,6 @@ export async function generateModule(random: Random, folder: string): Promise<Ui
   writeFileSync(input, random.bytes(500 + random.below(12_000)));
   rmSync(output, { force: true });
   const passes = ['--denan', ...(random.below(2) ? [random.pick(['-O1', '-O3', '--flatten'])] : [])];
-  const status = await wasmOpt.run(['-ttf', input, '-o', output, ...ALWAYS, ...random.pick(SOMETIMES), ...passes]);
+  const status = await wasmOpt.run(['-ttf', input, '-o', output, ...ALWAYS, ...(features ?? random.pick(SOMETIMES)), ...passes]);
   return status === 0 && existsSync(output) ? readFileSync(output) : undefined;
 }

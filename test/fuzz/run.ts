@@ -1,5 +1,5 @@
 /**
- * `npm run fuzz -- [--minutes N] [--seed N] [--kind loops|modules|memories] [--keep FOLDER] [--failures N]`: random modules on V8 and on wasm-aot, of each kind in turn. What differs is kept in the folder, a .wasm and
+ * `npm run fuzz -- [--minutes N] [--seed N] [--kind loops|modules|memories|relaxed] [--keep FOLDER] [--failures N]`: random modules on V8 and on wasm-aot, of each kind in turn. What differs is kept in the folder, a .wasm and
  * a .txt that says where. Modules run in a child process, so that a crash of ours is a failure like others.
  *
  * `npm run fuzz -- FILE.wasm ...` runs kept modules again; `--reduce FILE.wasm` makes one smaller (`shrink.ts`).
@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { KINDS, type Kind, makeModule, planFor } from './check.js';
+import { BINARYEN_KINDS, KINDS, type Kind, makeModule, planFor } from './check.js';
 import { describe } from './failure.js';
 import { findWasmOpt } from './generate.js';
 import { Runner } from './runner.js';
@@ -39,7 +39,7 @@ function chooseKinds(): Kind[] {
   const chosen = values.kind?.length ? KINDS.filter((kind) => values.kind?.includes(kind)) : [...KINDS];
   if (findWasmOpt()) return chosen;
   console.log('the npm package binaryen is not installed: none of its modules');
-  return chosen.filter((kind) => kind !== 'modules');
+  return chosen.filter((kind) => !BINARYEN_KINDS.includes(kind));
 }
 
 /** Writes down what failed. */
