@@ -10,9 +10,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildPrograms, missingTools, NATIVE } from '../c/build.js';
-import { closeCompiler, compile } from '../loader/wat.js';
 import { buildSteppables } from './artifacts.js';
 import { mutateTrampolines } from './mutate.js';
+import { isGood, recordByPerf, whyNoPerf } from './perf.js';
 import { hasLibunwind, linkWithLibunwind } from './programs.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -61,23 +61,14 @@ async function mutate(): Promise<void> {
   report(tried > 300, `${noticed} of ${tried} rules of the trampolines' unwind tables are missed when they are removed, ${tried - noticed} are redundant`);
 }
 
-/** perf's view of a Node process in wasm. */
-async function recordByPerf(): Promise<void> {
-  const probe = run('perf', ['record', '-o', at('probe.data'), '--call-graph', 'dwarf', 'true']);
-  if (!probe.ok) {
-    console.log(`skipped: perf cannot record here (${probe.text.trim().split('\n').at(-1) ?? probe.end}; kernel.perf_event_paranoid?)`);
+async function stepByPerf(): Promise<void> {
+  const why = whyNoPerf();
+  if (why) {
+    console.log(`skipped: ${why}`);
     return;
   }
-  const path = await compile(`(module (func $hot_leaf (export "hot_leaf") (param $n i32) (result i32) (local $s i32)
-      (loop $l (local.set $s (i32.rotl (i32.add (local.get $s) (local.get $n)) (i32.const 3))) (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1))))) (local.get $s))
-    (func (export "hot_caller") (param i32) (result i32) (local $i i32) (loop $l (drop (call $hot_leaf (local.get 0))) (br_if $l (i32.lt_s (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 200)))) (local.get $i)))`, { optLevel: 0 });
-  await closeCompiler();
-  const script = `import(${JSON.stringify(new URL('../../loader/index.js', import.meta.url).href)}).then(({ load }) => { for (let i = 0; i < 5; i++) load(${JSON.stringify(path)}).instantiate().exports.hot_caller(300000); })`;
-  const recorded = run('perf', ['record', '-F', '199', '-o', at('perf.data'), '--call-graph', 'dwarf,8192', process.execPath, '-e', script]);
-  const { text } = run('perf', ['script', '--no-inline', '-i', at('perf.data'), '-F', 'ip,sym'], 120_000);
-  const chains = text.split(/\n\s*\n/).filter((chain) => /hot_leaf/.test(chain));
-  const good = chains.filter((chain) => /hot_leaf[\s\S]*hot_caller[\s\S]*waot_enter[\s\S]*call_export/.test(chain));
-  report(recorded.ok && chains.length > 10 && good.length > chains.length * 0.9, `perf: ${good.length} of ${chains.length} samples in wasm show its functions, and how it was entered`);
+  const samples = await recordByPerf(directory);
+  report(isGood(samples), `perf: ${samples.whole} of ${samples.inWasm} samples in wasm show its functions, and how it was entered${isGood(samples) ? '' : `\n${samples.text.slice(-2000)}`}`);
 }
 
 const missing = process.arch === 'x64' ? missingTools([['gcc', 'g++'], ['clang-22', 'clang-22'], ['ld.lld-22', 'lld-22']]) : 'an x86-64 machine';
@@ -96,8 +87,7 @@ if (missing) {
     if (missingTools([['gdb', 'gdb']])) console.log('skipped: gdb (Debian package gdb)');
     else stepByGdb();
     await mutate();
-    if (missingTools([['perf', 'linux-perf']])) console.log('skipped: perf (Debian package linux-perf)');
-    else await recordByPerf();
+    await stepByPerf();
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

@@ -12,6 +12,7 @@ import * as assert from 'uvu/assert';
 import { buildPrograms, missingTools, NATIVE } from '../c/build.js';
 import { buildSteppables } from './artifacts.js';
 import { mutateTrampolines } from './mutate.js';
+import { isGood, recordByPerf, whyNoPerf } from './perf.js';
 import { hasLibunwind, linkWithLibunwind } from './programs.js';
 
 const TIMEOUT_MS = 120_000;
@@ -68,6 +69,15 @@ if (missing) {
       const output = run('gdb', ['-q', '-batch', '-nx', '-x', script, '--args', at('unwind_test'), at('guest.so'), 'for a debugger'], { WAOT_TEST_GDB_STEPS: '400' });
       const [, steps, failures] = (/gdb: (\d+) steps, (\d+) failures/.exec(output) ?? []).map(Number);
       assert.ok(steps >= 400 && failures === 0, output.slice(-2000));
+    });
+  }
+
+  const whyNot = whyNoPerf();
+  if (whyNot) console.log(`skipped: ${whyNot}`);
+  else {
+    test('perf record --call-graph dwarf names the wasm functions of a Node process, and finds its way out of wasm', async () => {
+      const samples = await recordByPerf(directory);
+      assert.ok(isGood(samples), `${samples.whole} of ${samples.inWasm} samples: ${samples.text.slice(-2000)}`);
     });
   }
 
