@@ -1,11 +1,13 @@
 /** `wasm-aot/compiler`: compiles WebAssembly into artifacts. The pipeline is `buildWith`, read top to bottom. */
 import { basename } from 'node:path';
 import { availableParallelism } from 'node:os';
-import { SECTION_FRAMES, SECTION_SOURCES } from '../runtime-c/abi.js';
+import { isDeepStrictEqual } from 'node:util';
+import { MACHO_FRAMES, MACHO_SOURCES, SECTION_FRAMES, SECTION_SOURCES } from '../runtime-c/abi.js';
 import { CompileProcess } from './compile-process.js';
 import type { CompiledModule } from './compile-module.js';
 import { appendSections } from './debug/append-sections.js';
 import { makeFrameTable } from './debug/frame-table.js';
+import { readElfCode, readMachOCode } from './debug/linked-code.js';
 import { makeSourceTable } from './debug/source-table.js';
 import { CompileError, type Diagnostic } from './diagnostics.js';
 import { linkObjects, sealArtifact } from './link.js';
@@ -58,11 +60,26 @@ async function buildWith(child: CompileProcess, bytes: Uint8Array, given: BuildO
 /** Links; then adds what backtraces read, which needs the addresses of the linked code. */
 async function finish(compiled: CompiledModule, module: WasmModule, options: ResolvedOptions): Promise<{ artifact: Uint8Array; warnings: readonly Diagnostic[] }> {
   if (options.emit !== 'artifact') return { artifact: Buffer.concat(compiled.outputs), warnings: [] };
-  const linked = await linkObjects(compiled.outputs, { soname: basename(options.name), triple: options.target });
-  if (findTarget(options.target).format !== 'elf') return { artifact: sealArtifact(linked), warnings: [] }; // what would read the tables does not run there
-  const frames = { name: SECTION_FRAMES, bytes: makeFrameTable(linked, module, options.debug) };
   const { table, warnings } = options.debug ? makeSourceTable(module, options) : { table: undefined, warnings: [] };
-  return { artifact: sealArtifact(appendSections(linked, [frames, ...(table ? [{ name: SECTION_SOURCES, bytes: table }] : [])])), warnings };
+  const link = findTarget(options.target).format === 'elf' ? linkElf : linkMachO;
+  return { artifact: sealArtifact(await link(compiled.outputs, module, options, table)), warnings };
+}
+
+async function linkElf(objects: readonly Uint8Array[], module: WasmModule, options: ResolvedOptions, sources: Buffer | undefined): Promise<Buffer> {
+  const linked = await linkObjects(objects, { soname: basename(options.name), triple: options.target });
+  const frames = { name: SECTION_FRAMES, bytes: makeFrameTable(readElfCode(linked, options.debug), module) };
+  return appendSections(linked, [frames, ...(sources ? [{ name: SECTION_SOURCES, bytes: sources }] : [])]);
+}
+
+/** To a Mach-O file, in which everything is in a segment and segments lie close together, the linker itself must add sections: it runs again with what the first run made known. */
+async function linkMachO(objects: readonly Uint8Array[], module: WasmModule, options: ResolvedOptions, sources: Buffer | undefined): Promise<Buffer> {
+  const link = (frames: Buffer) => linkObjects(objects, {
+    soname: basename(options.name), triple: options.target, tables: [{ name: MACHO_FRAMES, bytes: frames }, ...(sources ? [{ name: MACHO_SOURCES, bytes: sources }] : [])],
+  });
+  const code = readMachOCode(await link(Buffer.alloc(1)), objects, options.debug);
+  const linked = await link(makeFrameTable(code, module));
+  if (!isDeepStrictEqual(readMachOCode(linked, objects, false).functions, code.functions)) throw new CompileError({ kind: 'internal', message: 'the linker has moved code to make room for the frame table' });
+  return linked;
 }
 
 function stopwatch(): { laps: Record<string, number>; lap: (name: string) => void; total: () => number } {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { hashArtifact } from '../loader/artifact.js';
 import { isMachO, readMachO, signPages } from '../loader/macho.js';
-import { Arch, DESCRIPTOR_STRUCTS, DESCRIPTOR_SYMBOL, NOTE_HEADER, NOTE_NAME, layoutStruct } from '../runtime-c/abi.js';
+import { Arch, DESCRIPTOR_STRUCTS, DESCRIPTOR_SYMBOL, MACHO_TABLES_SEGMENT, NOTE_HEADER, NOTE_NAME, layoutStruct } from '../runtime-c/abi.js';
 import { CompileError } from './diagnostics.js';
 import { locateLinker } from './llvm/locate.js';
 import { DEFAULT_TRIPLE, findTarget } from './llvm/target.js';
@@ -16,7 +16,12 @@ export interface LinkOptions {
   readonly soname: string;
   /** Default: `DEFAULT_TRIPLE`. */
   readonly triple?: string;
+  /** For Mach-O: sections of `MACHO_TABLES_SEGMENT`. Whatever their sizes, they don't move what is before that segment. */
+  readonly tables?: readonly Table[];
 }
+
+/** A section that is added to an artifact for backtraces. */
+export interface Table { readonly name: string; readonly bytes: Uint8Array }
 
 /** Switches of lld's ELF driver, each for a reason. The same objects give the same bytes. */
 const ELF_FLAGS = [
@@ -51,6 +56,8 @@ const MACHO_FLAGS = [
   '-exported_symbol', `_${DESCRIPTOR_SYMBOL}`,
   '-no_fixup_chains', // addresses to fill in as opcodes, which every dyld reads, and which are easily seen to bind nothing
   '-data_const', // not writable once addresses are filled in
+  '-S', // no stabs: they would name the objects, which are gone
+  '-segprot', MACHO_TABLES_SEGMENT, 'r', 'r',
   '-adhoc_codesign', // room for the hashes of the pages, which sealing fills in
   // What is in __TEXT is executable; what comes from the wasm file as data must not be.
   ...['__const', '__literal4', '__literal8', '__literal16', '__literals', '__cstring'].flatMap((name) => ['-rename_section', '__TEXT', name, '__DATA_CONST', `${name === '__const' ? '__rodata' : name}`]),
@@ -58,10 +65,10 @@ const MACHO_FLAGS = [
 ];
 
 /** How the linker is called for a target. */
-function linkerFor(triple: string, soname: string): { linker: string; args: string[] } {
+function linkerFor({ triple = DEFAULT_TRIPLE, soname, tables = [] }: LinkOptions): { linker: string; args: string[] } {
   const { format, arch } = findTarget(triple);
   if (format === 'elf') return { linker: locateLinker('ld.lld'), args: [...ELF_FLAGS, `-soname=${soname}`] };
-  return { linker: locateLinker('ld64.lld'), args: ['-arch', arch === Arch.x86_64 ? 'x86_64' : 'arm64', ...MACHO_FLAGS, '-install_name', soname] };
+  return { linker: locateLinker('ld64.lld'), args: ['-arch', arch === Arch.x86_64 ? 'x86_64' : 'arm64', ...MACHO_FLAGS, '-install_name', soname, ...tables.flatMap(({ name }) => ['-sectcreate', MACHO_TABLES_SEGMENT, name, name])] };
 }
 
 /** The system's error code, if the error is the system's. */
@@ -105,7 +112,7 @@ function linkError(linker: string, { code, signal, stderr }: Finished): CompileE
  * @throws {CompileError} (rejected) `unavailable` when lld is missing, `output` when there is no room, `internal` with lld's words for anything else.
  */
 export async function linkObjects(objects: readonly Uint8Array[], options: LinkOptions): Promise<Buffer> {
-  const { linker, args } = linkerFor(options.triple ?? DEFAULT_TRIPLE, options.soname);
+  const { linker, args } = linkerFor(options);
   let directory: string;
   try {
     directory = await mkdtemp(join(tmpdir(), 'wasm-aot-link-'));
@@ -119,6 +126,7 @@ export async function linkObjects(objects: readonly Uint8Array[], options: LinkO
     // A response file: the number of parts must not meet the limit of a command line.
     await writeFile(join(directory, 'parts'), names.join('\n'));
     await writeFile(join(directory, LIBSYSTEM), LIBSYSTEM_STUB);
+    for (const { name, bytes } of options.tables ?? []) await writeFile(join(directory, name), bytes);
     const finished = await runProgram(linker, [...args, '-o', 'artifact', '@parts'], directory);
     if (finished.code !== 0) throw linkError(linker, finished);
     return await readFile(join(directory, 'artifact'));

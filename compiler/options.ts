@@ -2,7 +2,7 @@
 import { availableParallelism, totalmem } from 'node:os';
 import type { FuelModeName } from '../runtime-c/abi.js';
 import { CompileError, type Diagnostic } from './diagnostics.js';
-import { DEFAULT_TRIPLE, findTarget, TARGETS } from './llvm/target.js';
+import { DEFAULT_TRIPLE, TARGETS } from './llvm/target.js';
 import type { CostTable } from './metering/cost.js';
 import type { CompileProfile } from './profile.js';
 
@@ -119,9 +119,6 @@ export function resolveOptions(options: BuildOptions = {}): ResolvedOptions {
   }
   if (cpu !== undefined && !target.startsWith('x86_64')) {
     throw new CompileError({ kind: 'usage', message: `cpu cannot be ${JSON.stringify(cpu)} for ${target}`, note: 'the CPU levels are those of x86-64' });
-  }
-  if (options.debug && findTarget(target).format === 'macho') {
-    throw new CompileError({ kind: 'usage', message: `debug cannot be true for ${target}`, note: 'a Mach-O library holds no line tables: it refers to object files, which artifacts do without' });
   }
   return {
     name: 'module.wasm', optLevel: 2, fuel: 'outband', debug: false, pathMap: [], nan: 'native', target: DEFAULT_TRIPLE, cpu: 'v3', emit: 'artifact',

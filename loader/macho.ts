@@ -27,6 +27,7 @@ export interface MachOFile {
 }
 
 const MAGIC = 0xfeedfacf;
+const OBJECT = 1;
 const DYLIB = 6;
 const HEADER_SIZE = 32;
 const SEGMENT_SIZE = 72;
@@ -82,11 +83,11 @@ function statedRange(bytes: Buffer, start: number, size: number, refuse: Refuse)
   return { start, end: start + size };
 }
 
-/** Reads a dynamic library. Every offset is checked before it is used. */
-export function readMachO(bytes: Buffer, refuse: Refuse): MachOFile {
-  if (bytes.readUInt32LE(0) !== MAGIC) refuse('not a wasm-aot artifact: it is a Mach-O file of several architectures, or of 32 bits');
-  if (bytes.length < HEADER_SIZE) refuse('truncated in the Mach-O header');
-  if (bytes.readUInt32LE(12) !== DYLIB) refuse('not a wasm-aot artifact: it is no dynamic library');
+/** What the load commands of a file say, whatever its type. */
+interface Layout extends Pick<MachOFile, 'sections' | 'symbols' | 'masked'> { readonly signature: Range | undefined }
+
+/** Every offset is checked before it is used. */
+function readLayout(bytes: Buffer, refuse: Refuse): Layout {
   const sections: MachOSection[] = [];
   const masked: Range[] = [];
   let signature: Range | undefined;
@@ -104,10 +105,46 @@ export function readMachO(bytes: Buffer, refuse: Refuse): MachOFile {
       masked.push({ start: start + 12, end: start + 16 });
     }
   }
+  return { sections, masked, signature, symbols };
+}
+
+/** Reads a dynamic library. Every offset is checked before it is used. */
+export function readMachO(bytes: Buffer, refuse: Refuse): MachOFile {
+  if (bytes.readUInt32LE(0) !== MAGIC) refuse('not a wasm-aot artifact: it is a Mach-O file of several architectures, or of 32 bits');
+  if (bytes.length < HEADER_SIZE) refuse('truncated in the Mach-O header');
+  if (bytes.readUInt32LE(12) !== DYLIB) refuse('not a wasm-aot artifact: it is no dynamic library');
+  const { sections, masked, signature, symbols } = readLayout(bytes, refuse);
   if (!signature) return refuse('it has no code signature, which every artifact for macOS has');
   if (signature.end !== bytes.length) refuse('truncated, or something was added to it: the code signature is not its end');
   const notes = sections.filter(({ name }) => name === MACHO_NOTES).flatMap(({ start, end }) => readNotes(bytes, start, end, 4, refuse));
   return { arch: MACHINES[bytes.readUInt32LE(4)], sections, notes, signature, masked, symbols };
+}
+
+/** Reads an object file, as the compiler made it. */
+export function readMachOObject(bytes: Buffer, refuse: Refuse): Pick<MachOFile, 'sections' | 'symbols'> {
+  if (bytes.length < HEADER_SIZE || bytes.readUInt32LE(0) !== MAGIC || bytes.readUInt32LE(12) !== OBJECT) refuse('not a 64-bit Mach-O object');
+  return readLayout(bytes, refuse);
+}
+
+/** A function's symbol, without the underscore that the format puts before names: its code is at [start, end). The format has no sizes: a function goes up to the next one, or the section's end. */
+export interface MachOSymbol extends Range { readonly name: string }
+
+/** The functions that are defined in the section `__text`, in order; without the assembler's own labels. Addresses, in an object as well. */
+export function readMachOFunctions(bytes: Buffer, { sections, symbols }: Pick<MachOFile, 'sections' | 'symbols'>): MachOSymbol[] {
+  const number = 1 + sections.findIndex(({ name }) => name === '__text');
+  if (!symbols || number === 0) return [];
+  const { table, strings } = symbols;
+  const found: { name: string; start: number }[] = [];
+  for (let at = table.start; at + SYMBOL_SIZE <= table.end; at += SYMBOL_SIZE) {
+    const [type, section] = [bytes[at + 4], bytes[at + 5]];
+    const name = Math.min(strings.start + bytes.readUInt32LE(at), strings.end);
+    // Bits of the type: 0xe0 is for debuggers, 0x0e says where it is defined, 0x0e itself: in a section.
+    if ((type & 0xee) !== 0x0e || section !== number || bytes[name] !== 0x5f) continue;
+    found.push({ name: bytes.toString('utf8', name + 1, bytes.indexOf(0, name)), start: Number(bytes.readBigUInt64LE(at + 8)) });
+  }
+  found.sort((a, b) => a.start - b.start);
+  const { address, start, end } = sections[number - 1];
+  return found.map((symbol, i) => ({ ...symbol, end: found[i + 1]?.start ?? address + end - start }));
 }
 
 interface Directory { readonly hashes: number; readonly pages: number; readonly pageSize: number }

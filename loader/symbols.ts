@@ -1,7 +1,8 @@
 /** What an artifact's file says of its code: the wasm functions and operators that addresses are of, their names, and the sources of these. Read when the first error needs it. */
-import { SECTION_FRAMES, SECTION_SOURCES } from '../runtime-c/abi.js';
+import { MACHO_FRAMES, MACHO_SOURCES, SECTION_FRAMES, SECTION_SOURCES } from '../runtime-c/abi.js';
 import { type ArtifactFile, readArtifactFile } from './artifact.js';
 import { readSections } from './elf-sections.js';
+import { isMachO, readMachO } from './macho.js';
 import { PlaceTable } from './place-table.js';
 
 /** A wasm function that the module defines. */
@@ -34,16 +35,24 @@ function readFunctions({ functions, manifest }: ArtifactFile): FunctionInfo[] {
   });
 }
 
-function readSymbols(file: ArtifactFile): Symbols | undefined {
-  const sections = readSections(file.bytes);
+/** The place tables of an artifact, in either format. */
+function readTables(bytes: Buffer): { frames: PlaceTable | undefined; sources: PlaceTable | undefined } {
+  const macho = isMachO(bytes);
+  const refuse = (what: string): never => { throw new RangeError(what); };
+  const sections = macho ? readMachO(bytes, refuse).sections.map(({ name, start, end }) => ({ name, bytes: bytes.subarray(start, end) })) : readSections(bytes);
   const table = (wanted: string) => {
-    const bytes = sections.find(({ name }) => name === wanted)?.bytes;
-    return bytes && new PlaceTable(bytes);
+    const found = sections.find(({ name }) => name === wanted);
+    return found && new PlaceTable(found.bytes);
   };
-  const frames = table(SECTION_FRAMES);
+  return macho ? { frames: table(MACHO_FRAMES), sources: table(MACHO_SOURCES) } : { frames: table(SECTION_FRAMES), sources: table(SECTION_SOURCES) };
+}
+
+/** What a file that has been checked says of its code, whatever machine it is for; undefined when it has no frame table. */
+export function readSymbols(file: ArtifactFile): Symbols | undefined {
+  const { frames, sources } = readTables(file.bytes);
   const functions = readFunctions(file);
   const { imported } = file.manifest.functions;
-  return frames && { script: file.manifest.source.sha256.slice(0, 8), functionAt: (index) => functions[index - imported], frames, sources: table(SECTION_SOURCES) };
+  return frames && { script: file.manifest.source.sha256.slice(0, 8), functionAt: (index) => functions[index - imported], frames, sources };
 }
 
 const cache = new Map<string, Symbols | undefined>();

@@ -10,6 +10,7 @@
 #define WAOT_DESCRIPTOR_SYMBOL "waot_module"
 #define WAOT_PLACES_VERSION 1
 #define WAOT_SECTION_FRAMES ".wasm_aot.frames"
+#define WAOT_MACHO_FRAMES "__waot_frames"
 #define WAOT_OWED_ROWS_SECTION "waot_owed_rows"
 #define WAOT_OWED_ENTRIES_SECTION "waot_owed"
 #define WAOT_VALUE_SIZE 16

@@ -20,7 +20,7 @@ export const NOTE_MANIFEST = 2;
 /** Note type of the function table: u32 count of defined functions; their u32 byte offsets in the wasm file; their symbols, each ending in NUL, empty for `func[index]`. For backtraces. */
 export const NOTE_FUNCTIONS = 3;
 /**
- * Sections of an artifact that only backtraces read, so they are not mapped. `SECTION_FRAMES`: which wasm function each address of the artifact's code is of, by way of which functions that LLVM inlined; with
+ * Sections of an artifact that only backtraces read; in ELF they are not mapped. `SECTION_FRAMES`: which wasm function each address of the artifact's code is of, by way of which functions that LLVM inlined; with
  * -g also which byte of the wasm file. `SECTION_SOURCES`, with -g, of modules that have debugging information or a source map: which line of which source each byte of the wasm file comes from, by way of
  * which functions that the module's producer inlined.
  *
@@ -39,6 +39,10 @@ export const NOTE_FUNCTIONS = 3;
 export const PLACES_VERSION = 1;
 export const SECTION_FRAMES = '.wasm_aot.frames';
 export const SECTION_SOURCES = '.wasm_aot.sources';
+/** The same where the file is Mach-O, which limits names to 16 characters: in a segment of their own, that is mapped but which nothing touches. */
+export const MACHO_TABLES_SEGMENT = '__WASM_AOT';
+export const MACHO_FRAMES = '__waot_frames';
+export const MACHO_SOURCES = '__waot_sources';
 /** The one symbol that an artifact exports: its `waot_module_desc`. */
 export const DESCRIPTOR_SYMBOL = 'waot_module';
 /**

@@ -242,7 +242,7 @@ static int load(struct waot_artifact *artifact, const struct image *image, const
 /* Keeps the frame table. Without it, or without memory for it, frames have no names. */
 static void keep_frames(struct waot_artifact *artifact, const struct image *image) {
   size_t length = 0;
-  const uint8_t *frames = READER.section(image->bytes, image->size, WAOT_SECTION_FRAMES, &length);
+  const uint8_t *frames = READER.frames(image->bytes, image->size, &length);
   if (frames == NULL || (artifact->frames = malloc(length + 1)) == NULL) return;
   memcpy(artifact->frames, frames, length);
   artifact->frames_length = length;

@@ -207,7 +207,8 @@ static Elf64_Shdr section_header(const struct file *file, const Elf64_Ehdr *head
   return section;
 }
 
-static const uint8_t *find_section(const uint8_t *bytes, size_t size, const char *name, size_t *length) {
+static const uint8_t *find_frames(const uint8_t *bytes, size_t size, size_t *length) {
+  static const char name[] = WAOT_SECTION_FRAMES;
   const struct file file = {.bytes = bytes, .size = size};
   Elf64_Ehdr header;
   if (size < sizeof header) return NULL;
@@ -217,8 +218,8 @@ static const uint8_t *find_section(const uint8_t *bytes, size_t size, const char
   if (!in_file(&file, names.sh_offset, names.sh_size)) return NULL;
   for (Elf64_Half i = 0; i < header.e_shnum; i++) {
     const Elf64_Shdr section = section_header(&file, &header, i);
-    if (section.sh_name >= names.sh_size || names.sh_size - section.sh_name <= strlen(name)) continue;
-    if (memcmp(bytes + names.sh_offset + section.sh_name, name, strlen(name) + 1) != 0 || section.sh_type == SHT_NOBITS) continue;
+    if (section.sh_name >= names.sh_size || names.sh_size - section.sh_name < sizeof name) continue;
+    if (memcmp(bytes + names.sh_offset + section.sh_name, name, sizeof name) != 0 || section.sh_type == SHT_NOBITS) continue;
     if (!in_file(&file, section.sh_offset, section.sh_size)) return NULL;
     *length = section.sh_size;
     return bytes + section.sh_offset;
@@ -226,7 +227,7 @@ static const uint8_t *find_section(const uint8_t *bytes, size_t size, const char
   return NULL;
 }
 
-const struct waot_object_reader waot_elf_reader = { read_notes, check_segments, find_section, is_mapped };
+const struct waot_object_reader waot_elf_reader = { read_notes, check_segments, find_frames, is_mapped };
 #else
 typedef int waot_elf_is_empty_here;
 #endif

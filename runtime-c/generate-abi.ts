@@ -53,6 +53,7 @@ export function generateAbiHeader(): string {
     `#define WAOT_DESCRIPTOR_SYMBOL "${abi.DESCRIPTOR_SYMBOL}"`,
     `#define WAOT_PLACES_VERSION ${abi.PLACES_VERSION}`,
     `#define WAOT_SECTION_FRAMES "${abi.SECTION_FRAMES}"`,
+    `#define WAOT_MACHO_FRAMES "${abi.MACHO_FRAMES}"`,
     `#define WAOT_OWED_ROWS_SECTION "${abi.OWED_ROWS_SECTION}"`,
     `#define WAOT_OWED_ENTRIES_SECTION "${abi.OWED_ENTRIES_SECTION}"`,
     `#define WAOT_VALUE_SIZE ${abi.VALUE_SIZE}`,

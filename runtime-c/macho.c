@@ -317,7 +317,7 @@ static bool is_mapped(const uint8_t *bytes, uintptr_t load_address) {
   return !walk.damaged;
 }
 
-static const uint8_t *find_section(const uint8_t *bytes, size_t size, const char *name, size_t *length) {
+static const uint8_t *find_frames(const uint8_t *bytes, size_t size, size_t *length) {
   struct file file = { .bytes = bytes, .size = size };
   struct macho_segment segment;
   if (read_file_header(&file) != 0) return NULL;
@@ -326,7 +326,7 @@ static const uint8_t *find_section(const uint8_t *bytes, size_t size, const char
     if (walk.command.cmd != MACHO_LC_SEGMENT_64 || !take_segment(&file, &walk, &segment)) continue;
     for (uint32_t i = 0; i < segment.nsects; i++) {
       struct macho_section section = section_at(&file, &walk, i);
-      if (!named(section.sectname, name) || !in_file(&file, section.offset, section.size)) continue;
+      if (!named(section.sectname, WAOT_MACHO_FRAMES) || !in_file(&file, section.offset, section.size)) continue;
       *length = section.size;
       return bytes + section.offset;
     }
@@ -334,4 +334,4 @@ static const uint8_t *find_section(const uint8_t *bytes, size_t size, const char
   return NULL;
 }
 
-const struct waot_object_reader waot_macho_reader = { read_notes, check_segments, find_section, is_mapped };
+const struct waot_object_reader waot_macho_reader = { read_notes, check_segments, find_frames, is_mapped };

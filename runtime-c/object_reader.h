@@ -34,8 +34,8 @@ struct waot_object_reader {
   /* Checks that the segments are those of an artifact, which runs no code by being loaded and needs no library that the process does not have: fills the rest of *object.
    * Afterwards every segment lies in the file. 0, or -1 with *error (FORMAT, or HASH for a signature that does not fit). */
   int (*check_segments)(const uint8_t *bytes, size_t size, const char *path, struct waot_object *object, waot_error *error);
-  /* The contents of the section with this name, and their length; NULL when there is none, or where the section headers cannot be. For files that read_notes() has passed. */
-  const uint8_t *(*section)(const uint8_t *bytes, size_t size, const char *name, size_t *length);
+  /* The frame table (abi.ts, SECTION_FRAMES) and its length; NULL when there is none, or where the section headers cannot be. For files that read_notes() has passed. */
+  const uint8_t *(*frames)(const uint8_t *bytes, size_t size, size_t *length);
   /* Whether the read-only data, in which the notes with the hash lie, is as mapped at this load address what it is in the file. The text is not compared: a debugger may
    * have put breakpoints there. For files that check_segments() has passed. */
   bool (*is_mapped)(const uint8_t *bytes, uintptr_t load_address);

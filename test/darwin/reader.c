@@ -1,11 +1,12 @@
 /*
- * reader.c - runs the runtime's reader of Mach-O artifacts on this machine: `reader FILE` prints what it found, or why it refuses; `reader FILE STEP` changes every STEP-th byte in turn, and cuts the
- * file there, and says how many of the damaged files were refused.
+ * reader.c - runs the runtime's reader of Mach-O artifacts on this machine: `reader FILE` prints what it found (of the frame table: for each address of the code, functions and offsets in
+ * the wasm file), or why it refuses; `reader FILE STEP` changes every STEP-th byte in turn, and cuts the file there, and says how many of the damaged files were refused.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "frame_table.h"
 #include "object_reader.h"
 #include "unwind_table.h"
 
@@ -23,6 +24,15 @@ static int is_refused(const uint8_t *bytes, size_t size, size_t flipped, uint8_t
   int refused = read_object(copy, size, &object, NULL) != 0;
   free(copy);
   return refused;
+}
+
+/* What the frame table says of an address. */
+static void print_places(const uint8_t *frames, size_t length, uint64_t address) {
+  waot_place places[8];
+  uint32_t count = waot_frame_table_find(frames, length, address, places, 8);
+  printf("at 0x%llx:", (unsigned long long)address);
+  for (uint32_t i = 0; i < count; i++) printf(" %u+%u%s", places[i].function, places[i].offset, places[i].is_inlined ? " <" : "");
+  printf("\n");
 }
 
 static int damage(const uint8_t *bytes, size_t size, size_t covered, size_t step) {
@@ -52,6 +62,10 @@ int main(int argc, char **argv) {
   struct waot_unwind_table *table = waot_unwind_table_new(bytes + object.unwind_vaddr, object.unwind_size);
   if (!table) return 3;
   for (size_t i = 0; i < table->count; i++) printf("function 0x%zx\n", (size_t)(table->rows[i].start - (uintptr_t)bytes));
+  size_t length = 0;
+  const uint8_t *frames = waot_macho_reader.frames(bytes, size, &length);
+  if (!frames) return 4;
+  for (uint64_t address = object.text_vaddr; address < object.text_vaddr + object.text_size; address++) print_places(frames, length, address);
   printf("manifest %.*s\ntext 0x%zx 0x%zx\n", (int)object.manifest_length, (const char *)object.manifest, (size_t)object.text_vaddr, (size_t)object.text_size);
   free(table);
   return 0;

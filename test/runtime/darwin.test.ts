@@ -1,9 +1,9 @@
 /**
  * The runtime for macOS, as far as a machine without macOS can judge it: all of it compiles for both targets against declarations of our own (test/darwin/README.md), links with no
- * symbol missing, the trampolines have frames exact at every instruction; and the reader of Mach-O artifacts, which is compiled everywhere, is run on real ones.
+ * symbol missing, and Node's addon with it; the trampolines have frames exact at every instruction; and the reader of Mach-O artifacts, which is compiled everywhere, is run on real ones.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +11,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { build } from '../../compiler/index.js';
 import { locateTool } from '../../compiler/llvm/locate.js';
+import { readArtifactFile } from '../../loader/artifact.js';
+import { readSymbols, type Symbols } from '../../loader/symbols.js';
 import { assemble } from '../loader/wat.js';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -31,7 +33,17 @@ function run(program: string, args: readonly string[], expected = 0): string {
   return stdout;
 }
 const tool = (name: string, ...args: string[]): string => run(locateTool(name, 'clang-22 lld-22 llvm-22'), args);
-const sources = readdirSync(RUNTIME).filter((name) => /\.[cS]$/.test(name) && !name.startsWith('addon'));
+const allSources = readdirSync(RUNTIME).filter((name) => /\.[cS]$/.test(name));
+const sources = allSources.filter((name) => !name.startsWith('addon'));
+const addonSources = allSources.filter((name) => name.startsWith('addon'));
+
+/** Node-API's headers, where node-gyp found them when it built the addon that these tests run with: they are the same on all systems. Undefined when they are gone. */
+function findNodeHeaders(): string | undefined {
+  const config = JSON.parse(readFileSync(join(ROOT, 'build/config.gypi'), 'utf8').replace(/^#.*$/gm, '')) as { variables: { nodedir: string } };
+  return ['include/node', 'src'].map((path) => join(config.variables.nodedir, path)).find((path) => existsSync(join(path, 'node_api.h')));
+}
+const nodeHeaders = findNodeHeaders();
+if (!nodeHeaders) console.log('skipped: the addon for macOS needs the headers of Node-API, which are no longer where build/config.gypi has them');
 
 for (const { triple, arch, trampolines } of TARGETS) {
   const objects = join(folder, arch);
@@ -55,6 +67,21 @@ for (const { triple, arch, trampolines } of TARGETS) {
     for (const internal of ['_waot_landing', '_waot_enter', '_waot_thread_slot']) assert.not.ok(exported.includes(internal), internal);
     // Variables of threads would be allocated by dyld on first use, in a signal handler perhaps.
     assert.not.match(tool('llvm-objdump', '--section-headers', library), /__thread/);
+  });
+
+  (nodeHeaders ? test : test.skip)(`${triple}: the addon compiles, without a warning, and needs nothing but Node-API, the runtime and the C library`, () => {
+    for (const source of addonSources) tool('clang', `--target=${triple}`, ...FLAGS, '-DNAPI_VERSION=8', '-isystem', nodeHeaders as string, '-c', join(RUNTIME, source), '-o', object(source));
+    assert.ok(addonSources.length > 8 && addonSources.includes('addon_call.c'));
+    // As node-gyp links addons on a Mac: what is not found is looked for in the process. That must be Node's alone.
+    const [addon, library] = ['addon', 'libwasm_aot'].map((name) => join(folder, `${name}.${arch}.dylib`));
+    tool('ld64.lld', '-arch', arch, '-bundle', '-platform_version', 'macos', '11.0', '11.0', '-undefined', 'dynamic_lookup', '-o', addon, ...addonSources.map(object), library, join(DARWIN, 'libSystem.tbd'));
+    const wanted = [...tool('llvm-objdump', '--macho', '--bind', '--lazy-bind', addon).matchAll(/ (flat-namespace|libwasm_aot\S*|libSystem\S*) +(_\w+)/g)];
+    const from = (place: RegExp) => [...new Set(wanted.filter(([, library]) => place.test(library)).map(([, , name]) => name))];
+    assert.ok(from(/flat/).length > 30 && from(/^libwasm_aot/).length > 30);
+    assert.equal(from(/flat/).filter((name) => !/^_(napi|node_api)_/.test(name)), []);
+    assert.equal(from(/^libwasm_aot/).filter((name) => !/^_waot_/.test(name)), []);
+    assert.match(tool('llvm-nm', '--extern-only', '--defined-only', addon), /_napi_register_module_v1/);
+    assert.not.match(tool('llvm-objdump', '--section-headers', addon), /__thread/);
   });
 
   test(`${triple}: every function of the trampolines has a frame description, which unwinders are sent to`, () => {
@@ -98,9 +125,9 @@ for (const [target, machine] of [['x86_64-apple-darwin', process.arch === 'x64']
   test(`${target}: the runtime's reader ${machine ? 'accepts artifacts, finds their functions, and refuses each damaged one' : 'says that an artifact is for another machine'}`, async () => {
     const reader = join(folder, 'reader');
     run('gcc', ['-std=gnu11', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all', `-I${RUNTIME}`, `-I${join(RUNTIME, 'include')}`, join(DARWIN, 'reader.c'),
-      ...['macho.c', 'object_reader.c', 'unwind_table.c', 'sha256.c', 'error.c'].map((name) => join(RUNTIME, name)), '-o', reader]);
+      ...['macho.c', 'object_reader.c', 'unwind_table.c', 'sha256.c', 'error.c', 'frame_table.c'].map((name) => join(RUNTIME, name)), '-o', reader]);
     const path = join(folder, `${target}.dylib`);
-    writeFileSync(path, (await build(await assemble(MODULE), { target })).artifact);
+    writeFileSync(path, (await build(await assemble(MODULE), { target, debug: true })).artifact);
     if (!machine) {
       assert.match(run(reader, [path], 1), /made for another architecture/);
       return;
@@ -113,6 +140,12 @@ for (const [target, machine] of [['x86_64-apple-darwin', process.arch === 'x64']
     const [, start, size] = /^text 0x([\da-f]+) 0x([\da-f]+)$/m.exec(found) as RegExpExecArray;
     assert.is(Number.parseInt(start, 16), symbols[0]);
     assert.ok(Number.parseInt(size, 16) > 32);
+    // The frame table as the loader reads it.
+    const { frames, functionAt } = readSymbols(readArtifactFile(path)) as Symbols;
+    const places = [...found.matchAll(/^at 0x([\da-f]+):(.*)$/gm)];
+    for (const [, address, text] of places) assert.is(text, frames.find(Number.parseInt(address, 16)).map(({ name, line }, i, { length }) => ` ${name - 1}+${line || functionAt(name - 1)?.offset}${i < length - 1 ? ' <' : ''}`).join(''), address);
+    assert.is(places.length, Number.parseInt(size, 16));
+    assert.ok(new Set(places.map(([, , text]) => text)).size > 4);
     run(reader, [path, '97']);
   });
 }

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { build, CompileError } from '../../compiler/index.js';
+import { build } from '../../compiler/index.js';
 import { locateTool } from '../../compiler/llvm/locate.js';
 import { findTarget, resolveCpuFrom } from '../../compiler/llvm/target.js';
 import { scan } from '../../compiler/scan.js';
@@ -73,7 +73,7 @@ function layout(path: string): { segments: { name: string; protection: string; f
 
 function checkLibrary(path: string): void {
   const { segments, sections, commands, headers } = layout(path);
-  assert.equal(segments.map((segment) => `${segment.name} ${segment.protection} ${segment.flags}`), ['__TEXT r-x (none)', '__DATA_CONST rw- SG_READ_ONLY', '__LINKEDIT r-- (none)']);
+  assert.equal(segments.map((segment) => `${segment.name} ${segment.protection} ${segment.flags}`), ['__TEXT r-x (none)', '__DATA_CONST rw- SG_READ_ONLY', '__WASM_AOT r-- (none)', '__LINKEDIT r-- (none)']);
   assert.equal(sections.filter((name) => name.startsWith('__TEXT,')).sort(), ['__TEXT,__eh_frame', '__TEXT,__text', '__TEXT,__unwind_info'], 'nothing but code and its tables is executable');
   assert.ok(sections.includes('__DATA_CONST,__wasm_aot'));
   assert.not.match(sections.join(' '), /init|thread|__la_|__got/);
@@ -176,9 +176,18 @@ test('x86_64-apple-darwin: the frame descriptions are those of the same code for
   for (const [name, rows] of there) assert.is(rows, here.get(name), name);
 });
 
-test('a Mach-O library cannot hold line tables: that is said', async () => {
-  const error = await build(text, { target: 'arm64-apple-darwin', debug: true }).catch((reason: unknown) => reason);
-  assert.ok(error instanceof CompileError && /debug cannot be true for arm64-apple-darwin/.test(error.message));
+test('with -g as well, nothing names an object, and the code is that of the artifact without', async () => {
+  for (const target of TARGETS) {
+    const [plain, debug] = [await artifact(target), Buffer.from((await build(text, { target, debug: true, optLevel: 0 })).artifact)];
+    checkLibrary(write(plain));
+    const path = write(debug);
+    checkLibrary(path);
+    assert.not.ok(debug.includes('part-0') || debug.includes(tmpdir()));
+    const disassemble = (file: string) => tool('llvm-objdump', '-d', '--no-show-raw-insn', '--no-leading-addr', file).replace(/^.*file format.*$/m, '');
+    assert.is(disassemble(path), disassemble(write((await build(text, { target, optLevel: 0 })).artifact)));
+    const again = Buffer.from((await build(text, { target, debug: true, optLevel: 0 })).artifact);
+    assert.ok(again.equals(debug));
+  }
 });
 
 /** Offsets of the load commands, by their number. */
