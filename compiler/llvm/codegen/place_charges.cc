@@ -200,6 +200,7 @@ private:
       bool isFinal = end == block.end();
       /* Nothing is paid where control ends without anybody to look at the register but the handler of the trap. */
       uint64_t keep = !isFinal ? 0 : block.succ_empty() ? total : owedOn[outOf(block)];
+      if (keep > total) report_fatal_error("a block cannot leave more unpaid than it owes"); /* a wrong bill is worse than no artifact */
       owed = rewriteSegment(block, start, end, last, owed, total - keep, charger);
       if (!isFinal) note(*end++, owed);
       start = end;
