@@ -124,5 +124,22 @@ test('random control flow: fuel at every trap, call of the host and return as on
   assert.ok(traps > 200, `enough of them trap: ${traps}`);
 });
 
+test('functions alike, one behind the other: each owes what it owes, whatever the one before did', async () => {
+  const load1 = '(i32.load (local.get 0))';
+  const bodies = [load1, load1, `(i32.add ${load1} ${load1})`, load1, '(drop (i32.load (i32.const 8))) unreachable', '(drop (i32.load (i32.const 8))) unreachable', load1];
+  const text = `(module (memory 1) ${bodies.map((body, i) => `(func (export "f${i}") (param i32) (result i32) ${body})`).join('\n')})`;
+  const oracle = new WebAssembly.Instance(new WebAssembly.Module(Uint8Array.from(injectMetering(await assemble(text))))).exports;
+  const counted = () => (oracle[COUNTER] as WebAssembly.Global).value as bigint;
+  for (const optLevel of LEVELS) {
+    const instance = load(await compile(text, { optLevel })).instantiate({});
+    for (const i of bodies.keys()) {
+      for (const address of [0, -1]) {
+        const expected = observe(oracle[`f${i}`] as () => unknown, [address], [], counted);
+        assert.is(observe(instance.exports[`f${i}`] as () => unknown, [address], [], () => instance.fuel.consumed), expected, `f${i}(${address}) at -O${optLevel}`);
+      }
+    }
+  }
+});
+
 test.after(closeCompiler);
 test.run();
