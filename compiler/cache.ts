@@ -39,38 +39,48 @@ export function packageVersion(): string {
   return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version as string;
 }
 
-/** What the stamp file remembers: when the compiler's files were hashed, by names, sizes and times, and what came out. */
-interface Stamp { readonly seen: string; readonly hash: string }
+/** What the stamp file remembers: the compiler's files with their sizes and times when they were hashed, and what came out. */
+interface Stamp { readonly names: readonly string[]; readonly seen: string; readonly hash: string }
 
-/** The compiler's files: what decides what is built, and not where it lies or when it was made. */
-function compilerFiles(): { path: string; name: string }[] {
+const CODEGEN = 'codegen.node';
+
+/** Where one of the compiler's files is. */
+const compilerFile = (name: string): string => fileURLToPath(new URL(name === CODEGEN ? `../../build/Release/${CODEGEN}` : name, import.meta.url));
+
+/** Names of the compiler's files: what decides what is built, and not where it lies or when it was made. */
+function compilerFiles(): string[] {
   const root = fileURLToPath(new URL('.', import.meta.url));
-  const addon = fileURLToPath(new URL('../../build/Release/codegen.node', import.meta.url));
   const names = (readdirSync(root, { recursive: true }) as string[]).filter((name) => name.endsWith('.js') && !name.startsWith('cli')).sort();
-  const files = names.map((name) => ({ path: join(root, name), name }));
   // Without the addon there is nothing to build with, as the compiler will say itself.
-  return statSync(addon, { throwIfNoEntry: false }) ? [...files, { path: addon, name: 'codegen.node' }] : files;
+  return statSync(compilerFile(CODEGEN), { throwIfNoEntry: false }) ? [...names, CODEGEN] : names;
 }
 
+/** Paths, sizes and times of files: other when one of them is. */
+const describeFiles = (names: readonly string[]): string => names.map((name) => {
+  const path = compilerFile(name);
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return `${path}\0${stat?.size}\0${stat?.mtimeMs}\0${stat?.ino}`;
+}).join('\n');
+
 /**
- * Distinguishes compilers of one version by the contents of their files. Hashing them takes 50 ms, so the cache remembers the result for as long as names, sizes and times are the same;
- * a stamp that is wrong or damaged costs a rebuild.
+ * Distinguishes compilers of one version by the contents of their files. Hashing them takes 50 ms, so the cache remembers the result for as long as sizes and times are the same. It
+ * does not look for files that were added: a file that no other imports changes nothing. A stamp that is wrong or damaged costs a rebuild.
  */
 function compilerStamp(folder: string): string {
-  const files = compilerFiles();
-  const seen = createHash('sha256').update(files.map(({ path }) => { const { size, mtimeMs, ino } = statSync(path); return `${path}\0${size}\0${mtimeMs}\0${ino}`; }).join('\n')).digest('hex');
   const file = join(folder, 'compiler.json');
   try {
     const stamp = JSON.parse(readFileSync(file, 'utf8')) as Stamp;
-    if (stamp.seen === seen && /^[0-9a-f]{64}$/.test(stamp.hash)) return stamp.hash;
+    if (stamp.names.includes(CODEGEN) && stamp.seen === describeFiles(stamp.names) && /^[0-9a-f]{64}$/.test(stamp.hash)) return stamp.hash;
   } catch { /* the first time, or damaged */ }
+  const names = compilerFiles();
+  const seen = describeFiles(names);
   const sum = createHash('sha256');
-  for (const { path, name } of files) sum.update(`${name}\0`).update(createHash('sha256').update(readFileSync(path)).digest());
+  for (const name of names) sum.update(`${name}\0`).update(createHash('sha256').update(readFileSync(compilerFile(name))).digest());
   const hash = sum.digest('hex');
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const beside = `${file}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
-    writeFileSync(beside, JSON.stringify({ seen, hash } satisfies Stamp), { flag: 'wx' });
+    writeFileSync(beside, JSON.stringify({ names, seen, hash } satisfies Stamp), { flag: 'wx' });
     renameSync(beside, file);
   } catch { /* a cache that cannot be written is no obstacle */ }
   return hash;

@@ -1,7 +1,12 @@
 /** The command line as data: every option of every command, how it is parsed, what its help says. Nothing here acts. */
-import yargs, { type Argv } from 'yargs';
+import { createRequire } from 'node:module';
+import type { Arguments, DetailedArguments, Options } from 'yargs-parser';
 import { CompileError } from '../diagnostics.js';
 import { nearestName } from '../options.js';
+
+const { resolve } = createRequire(import.meta.url);
+/** The parser of yargs alone: the rest of yargs takes 40 ms of processor time to load, which `run` has no use for. */
+const yargsParser = createRequire(resolve('yargs'))('yargs-parser') as { detailed(args: readonly string[], options: Options): DetailedArguments };
 
 /** One option. `value` names the argument in the help; an option without one is a switch. */
 export interface OptionRow {
@@ -108,10 +113,9 @@ export function parseArguments(command: CommandRow, args: readonly string[]): Pa
   const cut = command.guestArguments ? indexOfFile(command, args) : args.length;
   const guest = args.slice(cut + 1);
   if (guest[0] === '--') guest.shift();
-  // `-O3` is one option with its value, as for clang, not a group of single letters. yargs drops `-h` where its own help is off.
-  const own = args.slice(0, cut).map((arg) => (arg === '-h' ? '--help' : arg.replace(/^-O(?=[^=])/, '-O=')));
-  const parsed = configure(yargs([]), command).help(false).version(false).exitProcess(false)
-    .fail((message, error) => { throw explainFailure(command, message ?? error.message); }).parseSync(own) as Record<string, unknown>;
+  // `-O3` is one option with its value, as for clang, not a group of single letters.
+  const own = args.slice(0, cut).map((arg) => arg.replace(/^-O(?=[^=])/, '-O='));
+  const parsed = parse(command, own);
   const known = command.options.flatMap((row) => (row.alias ? [row.name, row.alias] : [row.name]));
   const options: Record<string, string | string[] | true | undefined> = {};
   for (const [name, value] of Object.entries(parsed)) {
@@ -120,15 +124,29 @@ export function parseArguments(command: CommandRow, args: readonly string[]): Pa
     const row = command.options.find((r) => r.name === name);
     if (row) options[name] = checkValue(row, value);
   }
-  const operands = [...(parsed._ as unknown[]), ...((parsed['--'] as unknown[]) ?? [])].map(String);
+  const operands = [...parsed._, ...(parsed['--'] ?? [])].map(String);
   return { options, operands: command.guestArguments && cut < args.length ? [...operands, args[cut], ...guest] : operands };
 }
 
-/** The one complaint that yargs has of its own here: an option at the end that lacks its value. */
-function explainFailure(command: CommandRow, message: string): CompileError {
-  const name = /^Not enough arguments following: (\S+)$/.exec(message)?.[1];
-  const row = command.options.find((r) => r.name === name || r.alias === name);
-  return row ? usageError(`${dashed(row.name)} needs a value`, row.help) : usageError(message);
+/** What yargs makes of the options. @throws {CompileError} for one at the end that lacks its value: the parser has no other complaint. */
+function parse(command: CommandRow, args: readonly string[]): Arguments {
+  const rows = command.options;
+  const names = (wanted: (row: OptionRow) => boolean): string[] => rows.filter(wanted).map((row) => row.name);
+  const withValue = names((row) => row.value !== undefined);
+  const { argv, error } = yargsParser.detailed(args, {
+    alias: Object.fromEntries(rows.flatMap((row) => (row.alias ? [[row.name, [row.alias]]] : []))),
+    string: withValue,
+    boolean: names((row) => row.value === undefined),
+    narg: Object.fromEntries(withValue.map((name) => [name, 1])),
+    configuration: {
+      'camel-case-expansion': false, 'boolean-negation': false, 'parse-numbers': false, 'parse-positional-numbers': false, 'dot-notation': false,
+      'strip-aliased': true, 'greedy-arrays': false, 'populate--': true, 'short-option-groups': true,
+    },
+  });
+  if (!error) return argv;
+  const name = /^Not enough arguments following: (\S+)$/.exec(error.message)?.[1];
+  const row = rows.find((r) => r.name === name || r.alias === name);
+  throw row ? usageError(`${dashed(row.name)} needs a value`, row.help) : usageError(error.message);
 }
 
 function checkValue(row: OptionRow, value: unknown): string | string[] | true {
@@ -149,19 +167,6 @@ function indexOfFile(command: CommandRow, args: readonly string[]): number {
     if (row?.value) i++;
   }
   return args.length;
-}
-
-function configure(parser: Argv, command: CommandRow): Argv {
-  parser.parserConfiguration({
-    'camel-case-expansion': false, 'boolean-negation': false, 'parse-numbers': false, 'parse-positional-numbers': false, 'dot-notation': false,
-    'strip-aliased': true, 'greedy-arrays': false, 'populate--': true, 'short-option-groups': true,
-  });
-  for (const row of command.options) {
-    parser.option(row.name, {
-      alias: row.alias, describe: row.help, type: row.value ? 'string' : 'boolean', requiresArg: row.value !== undefined, default: undefined,
-    });
-  }
-  return parser;
 }
 
 const width = (): number => Math.min(process.stdout.columns ?? 100, 120);

@@ -4,7 +4,7 @@ import { readArtifact } from '../../loader/artifact.js';
 import type { Manifest, ManifestExtern } from '../../loader/manifest.js';
 import { ExitCode } from '../diagnostics.js';
 import { type ParsedArguments, usageError } from './arguments.js';
-import { readInput } from './build.js';
+import { readInput } from './flags.js';
 import { formatBytes, formatCount } from './output.js';
 
 /** A type as text: `(i32, i64) -> f64`, `memory 2..16 pages`, `var i32`. */

@@ -1,16 +1,14 @@
 /** `wasm-aot run`: links an artifact to WASI, runs it or calls one export, and turns every outcome into an exit code. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { ArtifactError, type Instance, load, type Module } from '../../loader/index.js';
-import { readArtifact } from '../../loader/artifact.js';
 import { isMachO } from '../../loader/macho.js';
 import type { Manifest, ManifestValType } from '../../loader/manifest.js';
 import { type CachedArtifact, cachedBuild } from '../cache.js';
 import { CompileError, ExitCode } from '../diagnostics.js';
 import { nearestName } from '../options.js';
 import { type ParsedArguments, usageError } from './arguments.js';
-import { explainIo, readBuildFlags, readInput } from './build.js';
+import { explainIo, readBuildFlags, readInput } from './flags.js';
 import { complain, formatCount, formatTime, openProgress } from './output.js';
-import { sourceMapReader } from './source-map.js';
 import { formatValue, parseValue } from './values.js';
 import { type Guest, openGuest, silenceWasiWarning } from './wasi.js';
 
@@ -47,7 +45,9 @@ function readLimit(options: Options): bigint | undefined {
 
 /** Builds the module, or takes it from the cache. */
 async function compile(path: string, options: Options): Promise<CachedArtifact> {
-  const flags = { ...(await readBuildFlags(options, 'fuel-mode')), name: path, readSourceMap: sourceMapReader(path) };
+  const flags = {
+    ...(await readBuildFlags(options, 'fuel-mode')), name: path, readSourceMap: options.g ? (await import('./source-map.js')).sourceMapReader(path) : undefined,
+  };
   const bar = openProgress(!options.quiet);
   const began = Date.now();
   try {
@@ -64,23 +64,23 @@ async function compile(path: string, options: Options): Promise<CachedArtifact> 
 }
 
 /** Opens the file that the user named, compiling it first where it is wasm. */
-async function openModule(path: string, options: Options): Promise<{ module: Module; manifest: Manifest }> {
+async function openModule(path: string, options: Options): Promise<Module> {
   const kind = sniff(path);
   if (kind === 'other') throw new CompileError({ kind: 'malformed', message: `${JSON.stringify(path)} is neither wasm nor an artifact`, place: { file: path, offset: 0 } });
   if (kind === 'artifact') {
     const flag = ['O', 'g', 'path-map', 'cost-table', 'nan', 'enable', 'disable', 'cpu', 'jobs', 'memory-budget', 'fuel-mode', 'no-cache'].find((name) => options[name] !== undefined);
     if (flag) throw usageError(`${flag.length === 1 ? '-' : '--'}${flag} has no effect on an artifact`, 'it is for a .wasm, or for wasm-aot build');
-    return { module: load(path), manifest: readArtifact(path).manifest };
+    return load(path);
   }
   let cached = await compile(path, options);
   try {
-    return { module: load(cached.path), manifest: readArtifact(cached.path).manifest };
+    return load(cached.path);
   } catch (error) {
     if (!cached.hit || !(error instanceof ArtifactError)) throw error;
     // The kept artifact is damaged: make it anew, once.
     cached.remove();
     cached = await compile(path, options);
-    return { module: load(cached.path), manifest: readArtifact(cached.path).manifest };
+    return load(cached.path);
   } finally {
     // The mapping outlives the name.
     if (cached.temporary) cached.remove();
@@ -133,7 +133,8 @@ export async function runRun({ options, operands }: ParsedArguments): Promise<nu
   if (operands.length === 0) throw usageError('which file?', 'e.g. wasm-aot run prog.so -- args');
   const [path, ...texts] = operands;
   const limit = readLimit(options);
-  const { module, manifest } = await openModule(path, options);
+  const module = await openModule(path, options);
+  const { manifest } = module;
   if (limit !== undefined && manifest.options.fuel === 'none') throw usageError('--fuel has no effect: the artifact is not metered', 'build it with --fuel outband');
   const name = options.invoke as string | undefined;
   const call = name === undefined ? undefined : readCall(manifest, name, texts);

@@ -20,6 +20,8 @@ const LIBRARIES = ['-pthread', '-ldl', '-lm'];
 export const GUEST_PROGRAMS = ['runtime_test', 'threads_test', 'interrupt_test', 'foreign_test', 'unwind_test'];
 /** Programs of one C file each that need no guest: they make their artifacts themselves, with the C compiler. */
 export const ARTIFACT_PROGRAMS = ['sha256_test', 'artifact_test', 'instance_test', 'type_test'];
+/** Programs that are linked without the harness. */
+const BARE_PROGRAMS = [...ARTIFACT_PROGRAMS, 'load_bench'];
 /** All, the one in C++ too. */
 export const PROGRAMS = [...GUEST_PROGRAMS, 'exception_test', ...ARTIFACT_PROGRAMS];
 
@@ -128,6 +130,6 @@ export async function buildPrograms(directory: string, toolchain: Toolchain, pro
   await buildGuest(directory, arch);
   await runAll(programs.map((name) => [
     name === 'exception_test' ? cxx : cc, at(`${name}.t.o`), ...parts(name).map((part) => at(`${part}.t.o`)),
-    ...(ARTIFACT_PROGRAMS.includes(name) ? [] : [at('harness.t.o')]), ...runtime, ...linkFlags, '-o', at(name), ...LIBRARIES,
+    ...(BARE_PROGRAMS.includes(name) ? [] : [at('harness.t.o')]), ...runtime, ...linkFlags, '-o', at(name), ...LIBRARIES,
   ]));
 }
