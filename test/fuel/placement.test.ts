@@ -124,9 +124,11 @@ test('random control flow: fuel at every trap, call of the host and return as on
   assert.ok(traps > 200, `enough of them trap: ${traps}`);
 });
 
-test('functions alike, one behind the other: each owes what it owes, whatever the one before did', async () => {
+test('small functions: each owes what it owes, whatever the one before did; and branches on what is loaded', async () => {
   const load1 = '(i32.load (local.get 0))';
-  const bodies = [load1, load1, `(i32.add ${load1} ${load1})`, load1, '(drop (i32.load (i32.const 8))) unreachable', '(drop (i32.load (i32.const 8))) unreachable', load1];
+  const bodies = [load1, load1, `(i32.add ${load1} ${load1})`, load1, '(drop (i32.load (i32.const 8))) unreachable', '(drop (i32.load (i32.const 8))) unreachable', load1,
+    // The comparison of the branch reads memory itself: what is paid for the branch must not come before it.
+    '(loop (br_if 0 (i32.load8_u (local.get 0)))) (i32.const 4)', `(loop (br_if 0 (i32.eq ${load1} (i32.const 77)))) (i32.const 4)`];
   const text = `(module (memory 1) ${bodies.map((body, i) => `(func (export "f${i}") (param i32) (result i32) ${body})`).join('\n')})`;
   const oracle = new WebAssembly.Instance(new WebAssembly.Module(Uint8Array.from(injectMetering(await assemble(text))))).exports;
   const counted = () => (oracle[COUNTER] as WebAssembly.Global).value as bigint;
