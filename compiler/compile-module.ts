@@ -31,6 +31,8 @@ function archName(triple: string): keyof typeof Arch {
 export interface CompiledModule { readonly outputs: Uint8Array[]; readonly partitions: number; /** CPU time by stage. */ readonly milliseconds: Record<string, number>; readonly profile?: CompileProfile }
 
 type Report = (progress: Progress) => void;
+/** Changes the text of the prelude: for the benchmark alone, which compares with code whose accesses need not trap exactly (test/bench/plain-child.ts). No option of `build` leads here. */
+export type RewritePrelude = (text: string) => string;
 
 /**
  * Bytes that the code generator takes at most for a job, by the bytes of wasm in it: measured, with a margin. Most of it is IR and machine code of the function at hand and the IR of the others.
@@ -45,7 +47,7 @@ class Job {
   private readonly traces = new TraceSum();
   private readonly schedule: Schedule;
 
-  constructor(private readonly plan: ModulePlan, private readonly options: CompileOptions, private readonly report: Report) {
+  constructor(private readonly plan: ModulePlan, private readonly options: CompileOptions, private readonly report: Report, private readonly rewrite: RewritePrelude) {
     this.schedule = new Schedule(plan.options.jobs, plan.options.memoryBudget);
   }
 
@@ -62,7 +64,7 @@ class Job {
         const builder = emitPartition(this.plan, number);
         const lowered = performance.now();
         const bitcode = builder.writeBitcode(join(scratch, `${number}.bc`));
-        const prelude = `${this.options.prelude}${vectorPrelude(archName(this.options.triple), builder.helperNames)}`;
+        const prelude = this.rewrite(`${this.options.prelude}${vectorPrelude(archName(this.options.triple), builder.helperNames)}`);
         const own = { lower: lowered - start, bitcode: performance.now() - lowered };
         this.report({ stage: 'lower', done: i + 1, total: partitions.length });
         outputs[number] = await this.generate(bitcode, { ...this.options, prelude, effort: partitions[number].effort }, partitions[number], own);
@@ -94,7 +96,7 @@ class Job {
 }
 
 /** Compiles a valid module. Throws CompileError. */
-export async function compileModule(bytes: Uint8Array, options: ResolvedOptions, report: Report): Promise<CompiledModule> {
+export async function compileModule(bytes: Uint8Array, options: ResolvedOptions, report: Report, rewrite: RewritePrelude = (text) => text): Promise<CompiledModule> {
   const start = performance.now();
   const plan = planModule(parseModule(bytes, { name: options.name, features: resolveFeatures(options.features) }), options);
   const parse = performance.now() - start;
@@ -106,7 +108,7 @@ export async function compileModule(bytes: Uint8Array, options: ResolvedOptions,
   };
   const manifest = writeManifest(plan, { triple, cpu: cpu.cpu, features: cpu.required, llvm: version() });
   const descriptor = emitDescriptor(plan, { arch: archName(triple), os: findTarget(triple).os, requiredFeatures: cpu.required, manifest });
-  const job = new Job(plan, compileOptions, report);
+  const job = new Job(plan, compileOptions, report, rewrite);
   const outputs = await job.compilePartitions();
   outputs.push(await job.generate(Buffer.from(descriptor), { ...compileOptions, prelude: '' }, { from: 0, to: 0, bytes: 0, effort: 'full' }));
   return { outputs, partitions: plan.partitions.length, milliseconds: { ...job.times, parse }, ...(options.profile ? { profile: job.profile() } : {}) };

@@ -1,11 +1,15 @@
-/** The benchmark works: two kernels through all engines that are here, with equal results (which the harness itself checks), and results of the right shape. Nothing is said of times. */
+/**
+ * The benchmark works: two kernels and a program through all engines that are here, with equal results (which the harness itself checks), and results of the right shape. Of times nothing is said but that code
+ * made several times slower is noticed.
+ */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Counts } from './counts.js';
 import { FUEL_GLOBAL, INITIAL_FUEL, injectBlockMetering } from './inject.js';
 import { allKernels } from './kernels.js';
 import { findRegressions, type Results } from './report.js';
@@ -25,7 +29,7 @@ function withDirectory<T>(work: (dir: string) => T): T {
 }
 
 function bench(args: readonly string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [program, '--quick', '--rounds', '2', ...args], { encoding: 'utf8', timeout: 240_000 });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, '--quick', '--rounds', '2', ...args], { encoding: 'utf8', timeout: 450_000 });
   return { status, stdout, stderr };
 }
 
@@ -34,35 +38,55 @@ const hasCompiler = existsSync(join(root, 'build/Release/codegen.node'));
 
 if (!hasClang || !hasCompiler) console.log(`skipped: running the benchmark needs ${hasClang ? 'build/Release/codegen.node' : CLANG}`);
 else {
-  test('two kernels: the same results everywhere, a table, JSON, a chart', () => withDirectory((dir) => {
+  test('two kernels and a program: the same results everywhere, tables, JSON, a chart; --check notices slow code', () => withDirectory((dir) => {
     const [json, svg] = [join(dir, 'results.json'), join(dir, 'chart.svg')];
-    const { status, stdout, stderr } = bench(['--only', 'fib,hashtable', '--json', json, '--svg', svg]);
+    const { status, stdout, stderr } = bench(['--only', 'fib,hashtable,argon2', '--json', json, '--svg', svg]);
     assert.is(status, 0, stderr);
-    assert.match(stderr, /^engines: metered, unmetered, sync, v8, v8-injected, native/m);
-    assert.match(stdout, /^\| kernel \| metered, ms \| metered\/unmetered \| metered\/v8 \| metered\/v8-injected \| metered\/native /);
-    assert.match(stdout, /^\| fib \|.*\n\| hashtable \|.*\n\| \*\*geometric mean\*\* \|/m);
+    assert.match(stderr, /^engines: metered, unmetered, plain, sync, v8, v8-injected, native/m);
+    assert.match(stderr, /^engines: metered, unmetered, plain, v8, v8-injected$/m);
+    assert.match(stdout, /^\| kernel \| metered, ms \| metered\/unmetered \| metered\/plain \| metered\/v8 \| metered\/v8-injected \| metered\/native /);
+    assert.match(stdout, /^\| fib \|.*\n\| hashtable \|.*\n\| \*\*geometric mean\*\* \|.*\n\n\| program \|.*\n.*\n\| argon2 \|.*\n\| \*\*geometric mean\*\* \|/m);
     const results = JSON.parse(readFileSync(json, 'utf8')) as Results;
-    assert.equal(Object.keys(results.kernels), ['fib', 'hashtable']);
-    for (const ratio of ['metered/unmetered', 'metered/v8', 'metered/v8-injected', 'metered/native']) {
+    assert.equal([Object.keys(results.kernels), Object.keys(results.programs)], [['fib', 'hashtable'], ['argon2']]);
+    for (const ratio of ['metered/unmetered', 'metered/plain', 'metered/v8', 'metered/v8-injected', 'metered/native']) {
       for (const values of [...Object.values(results.kernels), results.geomean]) assert.ok(values[ratio] > 0, ratio);
       const [a, b] = Object.values(results.kernels).map((values) => values[ratio]);
       assert.ok(Math.abs(results.geomean[ratio] - Math.sqrt(a * b)) < 0.001);
+      assert.is(results.programsGeomean[ratio], results.programs.argon2[ratio]);
+      assert.is(results.programs.argon2[ratio] > 0, ratio !== 'metered/native');
     }
-    assert.ok(results.consumed.fib > 1_000_000);
-    assert.match(readFileSync(svg, 'utf8'), /^<svg [^>]*>[\s\S]*>hashtable<[\s\S]*<\/svg>\n$/);
+    assert.ok(results.consumed.fib > 1_000_000 && results.consumed.argon2 > 1_000_000);
+    assert.match(readFileSync(svg, 'utf8'), /^<svg [^>]*>[\s\S]*>hashtable<[\s\S]*>argon2<[\s\S]*<\/svg>\n$/);
 
-    // Against results that nothing can be as good as, the check fails.
-    for (const byRatio of [...Object.values(results.intervals.kernels), results.intervals.geomean]) for (const ratio of Object.keys(byRatio)) byRatio[ratio] = [0.001, 0.002];
-    writeFileSync(json, JSON.stringify(results));
-    const checked = bench(['--only', 'fib,hashtable', '--check', json]);
-    assert.is(checked.status, 1);
-    assert.match(checked.stdout, /^Worse than in .*\n {2}fib: metered\/unmetered was 0\.001–0\.002, is /m);
+    // Code that is several times slower lies outside any interval.
+    const checked = bench(['--only', 'fib,argon2', '--handicap', 'fib,argon2', '--check', json]);
+    assert.is(checked.status, 1, checked.stderr);
+    for (const name of ['fib', 'argon2']) assert.match(checked.stdout, new RegExp(`^Worse than in [^]*^ {2}${name}: metered/unmetered was [\\d.]+–[\\d.]+, is `, 'm'));
   }));
+
+  if (!await findTool('valgrind')) console.log('skipped: counting instructions needs valgrind');
+  else {
+    test('instructions are counted, do not vary, and --check notices more of them', () => withDirectory((dir) => {
+      const json = join(dir, 'counts.json');
+      const counts = () => {
+        const { status, stderr } = bench(['--counts', '--only', 'fib', '--json', json]);
+        assert.is(status, 0, stderr);
+        return JSON.parse(readFileSync(json, 'utf8')) as Counts;
+      };
+      const [first, second] = [counts(), counts()];
+      assert.equal(first, second);
+      assert.ok(first.instructions.fib.metered > 1_000_000);
+      assert.is(first.kernels.fib['metered/unmetered'], Number((first.instructions.fib.metered / first.instructions.fib.unmetered).toFixed(4)));
+      const checked = bench(['--counts', '--only', 'fib', '--handicap', 'fib', '--check', json]);
+      assert.is(checked.status, 1, checked.stderr);
+      assert.match(checked.stdout, /^ {2}fib: metered\/unmetered was [\d.]+, is [\d.]+ \(instructions\)$/m);
+    }));
+  }
 
   test('an unknown kernel is refused with the nearest name', () => {
     const { status, stderr } = bench(['--only', 'quickshort']);
     assert.is(status, 1);
-    assert.match(stderr, /no kernel "quickshort"; did you mean "quicksort"/);
+    assert.match(stderr, /no kernel or program "quickshort"; did you mean "quicksort"/);
   });
 
   test('injected metering stops an exhausted module', () => withDirectory(async (dir) => {
@@ -97,8 +121,8 @@ test('a ratio stands for the low times, and its interval holds it', () => {
 
 test('a regression is a ratio whose interval lies above the earlier one', () => {
   const results = (low: number, high: number): Results => ({
-    kernels: { fib: {} }, geomean: {}, milliseconds: {}, consumed: {}, rounds: 1,
-    intervals: { kernels: { fib: { 'metered/v8': [low, high] } }, geomean: { 'metered/v8': [low, high] } },
+    kernels: { fib: {} }, geomean: {}, programs: {}, programsGeomean: {}, milliseconds: {}, consumed: {}, rounds: 1,
+    intervals: { kernels: { fib: { 'metered/v8': [low, high] } }, geomean: { 'metered/v8': [low, high] }, programs: {}, programsGeomean: {} },
   });
   assert.equal(findRegressions(results(1, 1.1), results(1.05, 1.3)), []);
   assert.equal(findRegressions(results(1, 1.1), results(1.12, 1.13)), ['geometric mean: metered/v8 was 1–1.1, is 1.12–1.13']);

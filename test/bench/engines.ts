@@ -1,80 +1,95 @@
-/** The engines that are compared, and the preparation of a kernel for each. */
-import { execFileSync } from 'node:child_process';
+/** The engines that are compared, and the preparation of a workload for each. */
+import { execFile, execFileSync } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type { BuildOptions, Compiler } from '../../compiler/index.js';
 import { Driver } from './driver.js';
 import { injectBlockMetering } from './inject.js';
-import { type Kernel, SOURCE_DIR } from './kernels.js';
-import { V8_FLAGS } from './node-driver.js';
-import { compileNative, compileNativeDriver, compileWasm, compileWasm2c, findWasm2c } from './toolchain.js';
+import { SOURCE_DIR } from './kernels.js';
+import { V8_FLAGS } from './serve.js';
+import { compileNative, compileNativeDriver, compileWasm2c, findWasm2c } from './toolchain.js';
+import { openProgramDriver, type Workload } from './workloads.js';
 
-/** Names of engines, as they occur in the ratios. `metered-O0` is not timed: it is there to compare what it consumes. */
+/**
+ * Names of engines, as they occur in the ratios. `plain` is wasm-aot without metering and without exact traps (plain-child.ts). `metered-O0` is not timed: it is there to compare what it
+ * consumes.
+ */
 export type EngineName =
-  | 'metered' | 'unmetered' | 'sync' | 'metered-O0' | 'v8' | 'v8-injected' | 'native' | 'wasm2c' | 'wasmtime' | 'wasmtime-fuel' | 'wasmtime-epochs';
+  | 'metered' | 'unmetered' | 'plain' | 'sync' | 'metered-O0' | 'v8' | 'v8-injected' | 'native' | 'wasm2c' | 'wasmtime' | 'wasmtime-fuel' | 'wasmtime-epochs';
 
-/** A kernel's files, as `prepare` makes them one after another. */
-interface Files { readonly kernel: Kernel; readonly wasm: string; readonly dir: string; readonly compiler: Compiler }
+/** A workload's files, as `prepare` makes them one after another. `handicap` asks the metered engine for slow code. */
+export interface Files { readonly workload: Workload; readonly wasm: string; readonly dir: string; readonly compiler: Compiler; readonly handicap: boolean }
+/** What makes the file that an engine loads, and returns its path. */
+type Prepare = (files: Files) => Promise<string>;
 
 /** An engine: the process that runs it, the kind that its driver is told, and what makes the file that it loads. */
-export interface Engine {
-  readonly name: EngineName;
-  readonly timed: boolean;
-  readonly driver: Driver;
-  readonly kind: string;
-  prepare(files: Files): Promise<string>;
+export interface Engine { readonly name: EngineName; readonly timed: boolean; readonly driver: Driver; readonly kind: (workload: Workload) => string; readonly prepare: Prepare }
+
+const compiled = (name: EngineName, options: BuildOptions): Prepare => async ({ workload, wasm, dir, compiler, handicap }) => {
+  const slow: BuildOptions = name === 'metered' && handicap ? { optLevel: 0 } : {};
+  const { artifact } = await compiler.build(await readFile(wasm), { name: `${workload.name}.wasm`, ...options, ...slow });
+  const path = join(dir, `${workload.name}.${name}.so`);
+  await writeFile(path, artifact);
+  return path;
+};
+
+const compilePlain: Prepare = async ({ workload, wasm, dir }) => {
+  const path = join(dir, `${workload.name}.plain.so`);
+  await promisify(execFile)(process.execPath, [fileURLToPath(new URL('./plain-child.js', import.meta.url)), wasm, path]);
+  return path;
+};
+
+const inject: Prepare = async ({ workload, wasm, dir }) => {
+  const path = join(dir, `${workload.name}.injected.wasm`);
+  await writeFile(path, injectBlockMetering(await readFile(wasm)));
+  return path;
+};
+
+const asWasm: Prepare = async ({ wasm }) => wasm;
+
+/** The engines in Node, what their drivers call them, and what makes their files. */
+const NODE_ENGINES: readonly { readonly name: EngineName; readonly kind: string; readonly prepare: Prepare; readonly timed?: false }[] = [
+  { name: 'metered', kind: 'ours', prepare: compiled('metered', {}) },
+  { name: 'unmetered', kind: 'ours', prepare: compiled('unmetered', { fuel: 'none' }) },
+  { name: 'plain', kind: 'ours', prepare: compilePlain },
+  { name: 'sync', kind: 'ours', prepare: compiled('sync', { fuel: 'sync' }) },
+  { name: 'metered-O0', kind: 'ours', prepare: compiled('metered-O0', { optLevel: 0 }), timed: false },
+  { name: 'v8', kind: 'v8', prepare: asWasm },
+  { name: 'v8-injected', kind: 'v8-injected', prepare: inject },
+];
+
+const prepareNative: Prepare = async ({ workload, dir }) => {
+  const path = join(dir, `${workload.name}.native.so`);
+  await compileNative(workload.source as string, path);
+  return path;
+};
+
+/** Makes the file of an engine that need not run: one of those in Node, or `native`. */
+export function buildFor(name: EngineName, files: Files): Promise<string> {
+  const prepare = name === 'native' ? prepareNative : NODE_ENGINES.find((row) => row.name === name)?.prepare;
+  if (!prepare) throw new Error(`no files are made for ${name} alone`);
+  return prepare(files);
 }
 
-const ours = (name: EngineName, driver: Driver, options: BuildOptions, timed = true): Engine => ({
-  name, timed, driver, kind: 'ours',
-  async prepare({ kernel, wasm, dir, compiler }) {
-    const { artifact } = await compiler.build(await readFile(wasm), { name: `${kernel.name}.wasm`, ...options });
-    const path = join(dir, `${kernel.name}.${name}.so`);
-    await writeFile(path, artifact);
-    return path;
-  },
-});
-
-const asWasm = (name: EngineName, driver: Driver, kind: string): Engine => ({ name, timed: true, driver, kind, prepare: async ({ wasm }) => wasm });
-
-function nodeEngines(driver: Driver): Engine[] {
-  return [
-    ours('metered', driver, {}),
-    ours('unmetered', driver, { fuel: 'none' }),
-    ours('sync', driver, { fuel: 'sync' }),
-    ours('metered-O0', driver, { optLevel: 0 }, false),
-    asWasm('v8', driver, 'v8'),
-    {
-      name: 'v8-injected', timed: true, driver, kind: 'v8-injected',
-      async prepare({ kernel, wasm, dir }) {
-        const path = join(dir, `${kernel.name}.injected.wasm`);
-        await writeFile(path, injectBlockMetering(await readFile(wasm)));
-        return path;
-      },
-    },
-  ];
+/** One process for all of them. */
+function nodeEngines(): Engine[] {
+  const driver = new Driver(process.execPath, [...V8_FLAGS, fileURLToPath(new URL('./node-driver.js', import.meta.url))]);
+  return NODE_ENGINES.map(({ name, kind, prepare, timed = true }) => ({ name, timed, driver, kind: () => kind, prepare }));
 }
 
 async function nativeEngines(dir: string): Promise<Engine[]> {
   const program = join(dir, 'native-driver');
   await compileNativeDriver(join(SOURCE_DIR, 'native-driver.c'), program);
-  const driver = new Driver(program, []);
-  const native: Engine = {
-    name: 'native', timed: true, driver, kind: 'native',
-    async prepare({ kernel, dir }) {
-      const path = join(dir, `${kernel.name}.native.so`);
-      await compileNative(kernel.source, path);
-      return path;
-    },
-  };
+  const native: Engine = { name: 'native', timed: true, driver: new Driver(program, []), kind: () => 'native', prepare: prepareNative };
   const wasm2c = await findWasm2c();
   if (!wasm2c) return [native];
   const translated: Engine = {
-    name: 'wasm2c', timed: true, driver: new Driver(program, []), kind: 'native',
-    async prepare({ kernel, wasm, dir }) {
-      const path = join(dir, `${kernel.name}.wasm2c.so`);
-      await compileWasm2c(wasm2c, join(SOURCE_DIR, 'wasm2c-shim.c'), wasm, join(dir, `${kernel.name}.wasm2c`), path);
+    name: 'wasm2c', timed: true, driver: new Driver(program, []), kind: () => 'native',
+    async prepare({ workload, wasm, dir }) {
+      const path = join(dir, `${workload.name}.wasm2c.so`);
+      await compileWasm2c(wasm2c, join(SOURCE_DIR, 'wasm2c-shim.c'), wasm, join(dir, `${workload.name}.wasm2c`), path);
       return path;
     },
   };
@@ -99,13 +114,23 @@ function wasmtimeEngines(): Engine[] {
   const python = findWasmtime();
   if (!python) return [];
   const driver = new Driver(python, [join(SOURCE_DIR, 'wasmtime_driver.py')]);
-  return [asWasm('wasmtime-fuel', driver, 'fuel'), asWasm('wasmtime-epochs', driver, 'epochs'), asWasm('wasmtime', driver, 'none')];
+  const engine = (name: EngineName, kind: string): Engine => ({ name, timed: true, driver, kind: () => kind, prepare: asWasm });
+  return [engine('wasmtime-fuel', 'fuel'), engine('wasmtime-epochs', 'epochs'), engine('wasmtime', 'none')];
 }
 
-/** Starts every engine that this machine has; `dir` is for their files. */
-export async function openEngines(dir: string): Promise<Engine[]> {
-  const node = new Driver(process.execPath, [...V8_FLAGS, fileURLToPath(new URL('./node-driver.js', import.meta.url))]);
-  return [...nodeEngines(node), ...await nativeEngines(dir), ...wasmtimeEngines()];
+/** Starts every engine for kernels that this machine has; `dir` is for their files. */
+export async function openKernelEngines(dir: string): Promise<Engine[]> {
+  return [...nodeEngines(), ...await nativeEngines(dir), ...wasmtimeEngines()];
+}
+
+/**
+ * Starts the engines for programs, whose glue is JavaScript: those in Node, each in a process of its own. `sync` only counts, at -O0: programs are large, and most of a run would be building them.
+ */
+export function openProgramEngines(): Engine[] {
+  return NODE_ENGINES.map(({ name, kind, prepare, timed = true }) => {
+    const counts = name === 'sync' ? { prepare: compiled(name, { fuel: 'sync', optLevel: 0 }), timed: false } : { prepare, timed };
+    return { name, driver: openProgramDriver(kind), kind: (workload) => workload.name, ...counts };
+  });
 }
 
 /** Ends their processes. */
@@ -113,16 +138,16 @@ export function closeEngines(engines: readonly Engine[]): void {
   for (const driver of new Set(engines.map((engine) => engine.driver))) driver.close();
 }
 
-/** Builds a kernel for every engine and loads it there, under the number `id` x 16 + the engine's. */
-export async function prepareKernel(kernel: Kernel, id: number, engines: readonly Engine[], dir: string, compiler: Compiler): Promise<void> {
-  const wasm = join(dir, `${kernel.name}.wasm`);
-  await compileWasm(kernel.source, wasm);
+/** Makes a workload's files for every engine and loads them there, under the number that `loadId` gives. */
+export async function prepareWorkload(files: Omit<Files, 'wasm'>, id: number, engines: readonly Engine[]): Promise<void> {
+  const wasm = join(files.dir, `${files.workload.name}.wasm`);
+  await files.workload.writeWasm(wasm);
   await Promise.all(engines.map(async (engine, index) => {
-    const path = await engine.prepare({ kernel, wasm, dir, compiler });
+    const path = await engine.prepare({ ...files, wasm });
     // Answers come in the order of commands, so concurrent loads in one driver get theirs.
-    await engine.driver.load(loadId(id, index), engine.kind, path);
+    await engine.driver.load(loadId(id, index), engine.kind(files.workload), path);
   }));
 }
 
-/** The number under which kernel `kernel` is loaded for engine `engine`. */
-export const loadId = (kernel: number, engine: number): number => kernel * 16 + engine;
+/** The number under which workload `workload` is loaded for engine `engine`. */
+export const loadId = (workload: number, engine: number): number => workload * 16 + engine;

@@ -81,11 +81,11 @@ function meterBody(bytes: Uint8Array, body: FuncBody, global: readonly number[])
   return out;
 }
 
-/** Sections with one more entry: a vector's count and its bytes. */
-function append(bytes: Uint8Array, start: number, end: number, entry: readonly number[]): number[] {
-  const reader = new Reader(bytes, start, end);
+/** A section's contents with one more entry: a vector's count and its bytes. Without the section: one of that entry alone. */
+function append(section: Uint8Array | undefined, entry: readonly number[]): Uint8Array {
+  const reader = new Reader(section ?? Uint8Array.of(0), 0, section?.length ?? 1);
   const count = reader.u32();
-  return [...leb(count + 1), ...bytes.subarray(reader.pos, end), ...entry];
+  return Buffer.concat([Uint8Array.from(leb(count + 1)), section?.subarray(reader.pos) ?? new Uint8Array(), Uint8Array.from(entry)]);
 }
 
 /** The code section, metered. */
@@ -99,30 +99,36 @@ function meterCode(module: WasmModule, global: readonly number[]): number[] {
   return out;
 }
 
-/**
- * The module with block-wise metering. Custom sections are left out.
- * @throws {Error} when it has no globals or no exports: the C kernels, which have a stack pointer and an export, always have.
- */
-export function injectBlockMetering(bytes: Uint8Array): Uint8Array {
-  const module = parseModule(bytes, { name: 'kernel' });
-  const index = leb(module.globals.length);
-  const name = [...Buffer.from(FUEL_GLOBAL)];
-  const out: number[] = [...bytes.subarray(0, 8)];
-  const done = new Set<number>();
+/** The sections' numbers in the order in which a module has them (spec 5.5.2). */
+const ORDER = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];
+
+/** The contents of a module's sections, by number, without the custom ones. */
+function readSections(bytes: Uint8Array): Map<number, Uint8Array> {
+  const sections = new Map<number, Uint8Array>();
   for (const reader = new Reader(bytes, 8); reader.pos < bytes.length;) {
     const id = reader.u8();
     const size = reader.u32();
-    const [start, end] = [reader.pos, reader.pos + size];
-    reader.pos = end;
-    if (id === 0) continue;
-    done.add(id);
-    let section: ArrayLike<number> = bytes.subarray(start, end);
-    if (id === 6) section = append(bytes, start, end, [0x7e, 1, 0x42, ...sleb(INITIAL_FUEL), 0x0b]);
-    if (id === 7) section = append(bytes, start, end, [...leb(name.length), ...name, 3, ...index]);
-    if (id === 10) section = meterCode(module, index);
+    if (id !== 0) sections.set(id, bytes.subarray(reader.pos, reader.pos + size));
+    reader.pos += size;
+  }
+  return sections;
+}
+
+/** The module with block-wise metering. Custom sections are left out. */
+export function injectBlockMetering(bytes: Uint8Array): Uint8Array {
+  const module = parseModule(bytes, { name: 'module' });
+  const index = leb(module.globals.length);
+  const name = [...Buffer.from(FUEL_GLOBAL)];
+  const sections = readSections(bytes);
+  sections.set(6, append(sections.get(6), [0x7e, 1, 0x42, ...sleb(INITIAL_FUEL), 0x0b]));
+  sections.set(7, append(sections.get(7), [...leb(name.length), ...name, 3, ...index]));
+  if (sections.has(10)) sections.set(10, Uint8Array.from(meterCode(module, index)));
+  const out: number[] = [...bytes.subarray(0, 8)];
+  for (const id of ORDER) {
+    const section = sections.get(id);
+    if (section === undefined) continue;
     out.push(id, ...leb(section.length));
     for (let i = 0; i < section.length; i++) out.push(section[i]);
   }
-  if (![6, 7, 10].every((id) => done.has(id))) throw new Error('the module lacks globals, exports or code');
   return Uint8Array.from(out);
 }

@@ -1,7 +1,6 @@
 /** The kernels of the benchmark: their names (files of `kernels/`) and how long each runs. */
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { nearestName } from '../../compiler/options.js';
 
 /** Where the sources are: beside this file's source, not its output. */
 export const SOURCE_DIR = fileURLToPath(new URL('../../../test/bench/', import.meta.url));
@@ -22,14 +21,4 @@ export function allKernels(): Kernel[] {
   const sized = Object.keys(SIZES).sort();
   if (files.join() !== sized.join()) throw new Error(`the kernels' sources (${files.join(' ')}) and sizes (${sized.join(' ')}) differ`);
   return files.map((name) => ({ name, source: `${KERNEL_DIR}${name}.c`, n: SIZES[name] }));
-}
-
-/** The kernels of these names. @throws {RangeError} for an unknown one. */
-export function chooseKernels(names: readonly string[]): Kernel[] {
-  const all = allKernels();
-  return names.map((name) => {
-    const found = all.find((kernel) => kernel.name === name);
-    if (!found) throw new RangeError(`there is no kernel ${JSON.stringify(name)}; did you mean ${JSON.stringify(nearestName(name, all.map((kernel) => kernel.name)))}?`);
-    return found;
-  });
 }

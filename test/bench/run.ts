@@ -1,39 +1,45 @@
 /**
- * `npm run bench`: our kernels, metered and not, against V8, native code and whatever else is installed, in one run.
+ * `npm run bench`: kernels in C and programs from npm, metered and not, against V8, native code and whatever else is installed, in one run.
  *
  *     npm run bench -- --svg chart.svg --json results.json
- *     npm run bench -- --only fib,gemm --rounds 21
+ *     npm run bench -- --only fib,gemm,sqlite --rounds 21     # `kernels` and `programs` are names too
  *     npm run bench -- --check                                # against the committed results; fails when a ratio is worse beyond its interval
+ *     npm run bench -- --counts                               # instructions of the kernels instead of times, counted by valgrind
  *     WASMTIME_PYTHON=venv/bin/python npm run bench           # with wasmtime
  *
- * Progress goes to stderr, the table to stdout. Exit code 1: engines disagree, or something got worse.
+ * Progress goes to stderr, tables to stdout. Exit code 1: engines disagree, or something got worse.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import yargs from 'yargs';
-import { openCompiler } from '../../compiler/index.js';
+import { type Compiler, openCompiler } from '../../compiler/index.js';
 import { drawChart } from './chart.js';
-import { closeEngines, openEngines } from './engines.js';
-import { allKernels, chooseKernels, type Kernel, SOURCE_DIR } from './kernels.js';
-import { type MeasureOptions, measureAll, prepareAll } from './measure.js';
+import { countKernels, findGrowth, formatCounts, parseCounts } from './counts.js';
+import { closeEngines, type Engine, openKernelEngines, openProgramEngines } from './engines.js';
+import { SOURCE_DIR } from './kernels.js';
+import { type MeasureOptions, type Measurement, measureAll, prepareAll } from './measure.js';
 import { findRegressions, formatMarkdown, parseResults, type Results, summarize } from './report.js';
 import { CLANG, findTool } from './toolchain.js';
+import { type Choice, chooseWorkloads, type Workload } from './workloads.js';
 
-/** The results that `--check` without a file compares with. */
+/** The results that `--check` without a file compares with: of times, and of counts. */
 const BASELINE = join(SOURCE_DIR, 'baseline.json');
+const COUNTS_BASELINE = join(SOURCE_DIR, 'baseline-counts.json');
 
 function parseArguments(args: readonly string[]) {
   return yargs(args)
     .scriptName('npm run bench --')
-    .usage('$0 [options]\n\nTimes the kernels of test/bench/kernels in all engines, interleaved, and prints ratios of CPU time.')
-    .option('only', { type: 'string', describe: 'kernels, separated by commas' })
+    .usage('$0 [options]\n\nTimes the kernels of test/bench/kernels and programs from npm packages in all engines, interleaved, and prints ratios of CPU time.')
+    .option('only', { type: 'string', describe: 'kernels and programs, separated by commas; "kernels" and "programs" are all of a kind' })
     .option('rounds', { type: 'number', describe: 'rounds of measurement [9; 3 with --quick]' })
     .option('quick', { type: 'boolean', default: false, describe: 'smaller and fewer: to see whether everything works' })
+    .option('counts', { type: 'boolean', default: false, describe: 'count instructions of the kernels (needs valgrind) instead of timing' })
     .option('json', { type: 'string', describe: 'write the results to this file' })
     .option('svg', { type: 'string', describe: 'draw a chart into this file' })
     .option('check', { type: 'string', describe: 'fail when a ratio is worse than in this file (without a name: in the committed results)' })
-    .option('keep', { type: 'string', describe: 'keep the compiled kernels in this directory' })
+    .option('handicap', { type: 'string', describe: 'make the metered code of these slow, to see that --check notices' })
+    .option('keep', { type: 'string', describe: 'keep the compiled files in this directory' })
     .strict()
     .version(false)
     .exitProcess(true)
@@ -41,47 +47,73 @@ function parseArguments(args: readonly string[]) {
 }
 type Arguments = ReturnType<typeof parseArguments>;
 
-/** A line on a terminal that the next one replaces; a plain line elsewhere, but not for each kernel of each round. */
+/** A line on a terminal that the next one replaces; a plain line elsewhere, but not for each workload of each round. */
 function showProgress(message: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${message}`);
   else if (!/^round .*: /.test(message)) process.stderr.write(`${message}\n`);
 }
 
-async function bench(kernels: readonly Kernel[], options: MeasureOptions): Promise<Results> {
-  const compiler = await openCompiler({ workers: 2 });
-  const engines = await openEngines(options.dir);
+/** Prepares and times some workloads. Engines are started for them, and ended. */
+async function measure(workloads: readonly Workload[], openEngines: () => Promise<Engine[]>, compiler: Compiler, options: MeasureOptions): Promise<Measurement> {
+  if (workloads.length === 0) return { times: new Map(), consumed: new Map() };
+  const engines = await openEngines();
   try {
     options.onProgress(`engines: ${engines.filter((engine) => engine.timed).map((engine) => engine.name).join(', ')}`);
-    await prepareAll(kernels, engines, compiler, options);
-    await compiler.close();
-    return summarize(await measureAll(kernels, engines, options), options.rounds);
+    await prepareAll(workloads, engines, compiler, options);
+    return await measureAll(workloads, engines, options);
   } finally {
     closeEngines(engines);
+  }
+}
+
+async function time({ kernels, programs }: Choice, args: Arguments, dir: string, rounds: number): Promise<Results> {
+  const handicap = args.handicap?.split(',') ?? [];
+  const options: MeasureOptions = { rounds, calls: args.quick ? 1 : 2, scale: args.quick ? 0.25 : 1, dir, handicap, onProgress: showProgress };
+  const compiler = await openCompiler({ workers: 2 });
+  try {
+    const ofKernels = await measure(kernels, () => openKernelEngines(dir), compiler, options);
+    const ofPrograms = await measure(programs, async () => openProgramEngines(), compiler, options);
+    return summarize(ofKernels, ofPrograms, rounds);
+  } finally {
     await compiler.close();
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
   }
 }
 
-/** Compares with earlier results. @returns whether nothing got worse. */
-function check(file: string, results: Results): boolean {
-  const worse = findRegressions(parseResults(readFileSync(file, 'utf8'), file), results);
+/** Says what became worse. @returns the exit code. */
+function judge(file: string, worse: readonly string[]): number {
   console.log(worse.length === 0 ? `Nothing is worse than in ${file}.` : `Worse than in ${file}:\n${worse.map((line) => `  ${line}`).join('\n')}`);
-  return worse.length === 0;
+  return worse.length === 0 ? 0 : 1;
+}
+
+async function runTimes(choice: Choice, args: Arguments, dir: string): Promise<number> {
+  const rounds = args.rounds ?? (args.quick ? 3 : 9);
+  if (!Number.isInteger(rounds) || rounds < 1) throw new RangeError(`--rounds must be a whole number of at least 1, not ${args.rounds}`);
+  const results = await time(choice, args, dir, rounds);
+  console.log(formatMarkdown(results));
+  if (args.json !== undefined) writeFileSync(args.json, `${JSON.stringify(results, null, 1)}\n`);
+  if (args.svg !== undefined) writeFileSync(args.svg, drawChart(results));
+  const file = args.check || BASELINE;
+  return args.check === undefined ? 0 : judge(file, findRegressions(parseResults(readFileSync(file, 'utf8'), file), results));
+}
+
+async function runCounts({ kernels }: Choice, args: Arguments, dir: string): Promise<number> {
+  const counts = await countKernels(kernels, dir, args.handicap?.split(',') ?? [], showProgress);
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+  console.log(formatCounts(counts));
+  if (args.json !== undefined) writeFileSync(args.json, `${JSON.stringify(counts, null, 1)}\n`);
+  const file = args.check || COUNTS_BASELINE;
+  return args.check === undefined ? 0 : judge(file, findGrowth(parseCounts(readFileSync(file, 'utf8'), file), counts));
 }
 
 async function main(args: Arguments): Promise<number> {
   if (!await findTool(CLANG)) throw new Error(`the benchmark needs ${CLANG} and lld-22 (apt-get install ${CLANG} lld-22)`);
-  const rounds = args.rounds ?? (args.quick ? 3 : 9);
-  if (!Number.isInteger(rounds) || rounds < 1) throw new RangeError(`--rounds must be a whole number of at least 1, not ${args.rounds}`);
-  const kernels = args.only === undefined ? allKernels() : chooseKernels(args.only.split(','));
+  const choice = chooseWorkloads(args.only?.split(','));
+  if (args.handicap !== undefined) chooseWorkloads(args.handicap.split(','));
   const dir = args.keep ?? mkdtempSync(join(tmpdir(), 'wasm-aot-bench-'));
   mkdirSync(dir, { recursive: true });
   try {
-    const results = await bench(kernels, { rounds, calls: args.quick ? 1 : 2, scale: args.quick ? 0.25 : 1, dir, onProgress: showProgress });
-    console.log(formatMarkdown(results));
-    if (args.json !== undefined) writeFileSync(args.json, `${JSON.stringify(results, null, 1)}\n`);
-    if (args.svg !== undefined) writeFileSync(args.svg, drawChart(results));
-    return args.check === undefined || check(args.check || BASELINE, results) ? 0 : 1;
+    return args.counts ? await runCounts(choice, args, dir) : await runTimes(choice, args, dir);
   } finally {
     if (args.keep === undefined) rmSync(dir, { recursive: true, force: true });
   }

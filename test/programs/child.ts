@@ -15,7 +15,10 @@ const [name, mode, folder] = process.argv.slice(2);
 // Node compiles the parser of its own fetch when that is first looked at, as some glue does: it must not count as the package's.
 void globalThis.Response;
 const tally = mode === 'record'
-  ? recordWebAssembly((hash, bytes) => writeFileSync(join(folder, `${hash}.wasm`), bytes))
+  ? recordWebAssembly((hash, bytes) => {
+    writeFileSync(join(folder, `${hash}.wasm`), bytes);
+    return bytes;
+  })
   : substituteWebAssembly((hash) => join(folder, `${hash}.so`));
 const now = performance.now.bind(performance);
 const began = now();

@@ -81,18 +81,24 @@ function withNative<T>(call: () => T): T {
   }
 }
 
-/** Leaves everything to V8 through the same substitute, and hands over the bytes of each module. */
-export function recordWebAssembly(onModule: (hash: string, bytes: Uint8Array) => void): Tally {
-  const tally: Tally = { modules: 0, instances: 0, fuel: () => 0n };
+/**
+ * Leaves everything to V8 through the same substitute.
+ * @param onModule is given the bytes of each module, and returns those that are to run.
+ * @param consumed says what an instance has consumed, when modules can.
+ */
+export function recordWebAssembly(onModule: (hash: string, bytes: Uint8Array) => Uint8Array, consumed: (instance: WebAssembly.Instance) => bigint = () => 0n): Tally {
+  const instances: WebAssembly.Instance[] = [];
+  const tally: Tally = { modules: 0, instances: 0, fuel: () => instances.reduce((sum, instance) => sum + consumed(instance), 0n) };
   install({
     compile(bytes) {
       tally.modules++;
-      onModule(hashOf(bytes), bytes);
-      return new native.Module(bytes as BufferSource);
+      return new native.Module(onModule(hashOf(bytes), bytes) as BufferSource);
     },
     instantiate(module, imports) {
       tally.instances++;
-      return new native.Instance(module as WebAssembly.Module, imports);
+      const instance = new native.Instance(module as WebAssembly.Module, imports);
+      instances.push(instance);
+      return instance;
     },
     imports: (module) => native.Module.imports(module as WebAssembly.Module),
     exports: (module) => native.Module.exports(module as WebAssembly.Module),
