@@ -3,7 +3,7 @@ import { native } from './native.js';
 
 /** How the runtime works in this process. */
 export interface RuntimeOptions {
-  /** The checker's period in microseconds, 50 to 1,000,000: how late exhausted or interrupted code is noticed. Default: `WASM_AOT_TICK_US` in the environment, or 1000. */
+  /** The checker's period in microseconds, 50 to 1,000,000: how late exhausted or interrupted code is noticed (exhausted code can be up to ten periods, of 10 ms at the most, where it was slower before). Default: `WASM_AOT_TICK_US` in the environment, or 1000. */
   readonly tickUs?: number;
   /** The number of the real-time signal that the checker sends to threads in wasm. Default: `WASM_AOT_TICK_SIGNAL` in the environment, or 42, which is SIGRTMIN+8. */
   readonly tickSignal?: number;

@@ -48,7 +48,7 @@ export class Fuel {
   }
   /**
    * How far past the limit the last call that ended with OutOfFuel had run when that was seen; 0n before any has. It is not part of `consumed`, and depends on timing: at most what the
-   * code charges in one period of the checker (1 ms by default) and the delivery of a signal, or one bulk operator.
+   * code charges in one period of the checker (1 ms by default; up to ten, of 10 ms at the most, where it was slower before) and the delivery of a signal, or one bulk operator.
    */
   get overshoot(): bigint {
     return native().storeFuel(this.#store, FuelRead.overshoot);

@@ -126,10 +126,11 @@
 #define WAOT_LIMITS_RESERVED 12
 #define WAOT_LIMITS_SIZE 16
 #define WAOT_THREAD_TOP 0
-#define WAOT_THREAD_IN_WASM 8
-#define WAOT_THREAD_TICK_PENDING 12
+#define WAOT_THREAD_RUNNING 8
 #define WAOT_THREAD_HOST_STACK_LIMIT 16
-#define WAOT_THREAD_SIZE 24
+#define WAOT_THREAD_TICK_PENDING 24
+#define WAOT_THREAD_RESERVED 28
+#define WAOT_THREAD_SIZE 32
 #define WAOT_ACTIVATION_PREV 0
 #define WAOT_ACTIVATION_THREAD 8
 #define WAOT_ACTIVATION_LIMITS 16
@@ -296,15 +297,17 @@ _Static_assert(sizeof(struct waot_limits) == 16, "waot_limits");
 /* Per-thread record; the tick signal carries its address. */
 struct waot_thread {
   void *top; /* newest activation, or NULL */
-  uint32_t in_wasm; /* non-zero while compiled code runs on the thread: the checker ticks only then */
-  uint32_t tick_pending; /* non-zero from before the tick signal is sent until its handler has run */
+  void *running; /* while compiled code runs on the thread, the limits that it runs under, else NULL: the checker ticks only then */
   uint64_t host_stack_limit; /* lowest stack pointer at which a host function or a builtin may still be called */
+  uint32_t tick_pending; /* non-zero from before the tick signal is sent until its handler has run */
+  uint32_t reserved; /* zero */
 };
 _Static_assert(offsetof(struct waot_thread, top) == 0, "waot_thread.top");
-_Static_assert(offsetof(struct waot_thread, in_wasm) == 8, "waot_thread.in_wasm");
-_Static_assert(offsetof(struct waot_thread, tick_pending) == 12, "waot_thread.tick_pending");
+_Static_assert(offsetof(struct waot_thread, running) == 8, "waot_thread.running");
 _Static_assert(offsetof(struct waot_thread, host_stack_limit) == 16, "waot_thread.host_stack_limit");
-_Static_assert(sizeof(struct waot_thread) == 24, "waot_thread");
+_Static_assert(offsetof(struct waot_thread, tick_pending) == 24, "waot_thread.tick_pending");
+_Static_assert(offsetof(struct waot_thread, reserved) == 28, "waot_thread.reserved");
+_Static_assert(sizeof(struct waot_thread) == 32, "waot_thread");
 
 /* One entry of the host into wasm: lives on the stack of the entry trampoline, linked from thread.top. */
 struct waot_activation {

@@ -163,9 +163,10 @@ export const STRUCTS = [
   ] },
   { name: 'thread', doc: 'Per-thread record; the tick signal carries its address.', fields: [
     f('top', 'ptr', 'newest activation, or NULL'),
-    f('in_wasm', 'u32', 'non-zero while compiled code runs on the thread: the checker ticks only then'),
-    f('tick_pending', 'u32', 'non-zero from before the tick signal is sent until its handler has run'),
+    f('running', 'ptr', 'while compiled code runs on the thread, the limits that it runs under, else NULL: the checker ticks only then'),
     f('host_stack_limit', 'u64', 'lowest stack pointer at which a host function or a builtin may still be called'),
+    f('tick_pending', 'u32', 'non-zero from before the tick signal is sent until its handler has run'),
+    f('reserved', 'u32', 'zero'),
   ] },
   { name: 'activation', doc: 'One entry of the host into wasm: lives on the stack of the entry trampoline, linked from thread.top.', fields: [
     f('prev', 'ptr', 'activation below on the same thread, or NULL'),

@@ -27,12 +27,14 @@ static __attribute__((noinline)) int enter_with_default_fp(struct waot_thread *t
  */
 __attribute__((noinline)) int waot_call_finish(struct waot_limits *limits, int status) {
   struct waot_store *store = (struct waot_store *)limits; /* its first member */
+  struct waot_thread_record *thread = (struct waot_thread_record *)waot_thread_current;
   if (status == WAOT_STATUS_OK && limits->fuel <= 0) return status; /* a tick was under way */
-  waot_trace_settle((struct waot_thread_record *)waot_thread_current);
+  waot_trace_settle(thread);
   machine_fp_clean();
   if (limits->fuel <= 0) return status;
   if (!store->exhausted) store->overshoot = limits->fuel;
   store->exhausted = true;
+  waot_pace_refuel(&thread->pace, limits, limits->fuel, 1);
   limits->fuel = 1;
   return WAOT_STATUS_OUT_OF_FUEL;
 }
@@ -80,7 +82,7 @@ _Unwind_Reason_Code waot_personality(int version, _Unwind_Action actions, _Unwin
   if (actions & _UA_CLEANUP_PHASE) {
     struct waot_thread *thread = waot_thread_current;
     const struct waot_activation *ended = thread->top;
-    thread->in_wasm = 0;
+    thread->running = NULL;
     thread->top = ended->prev;
   }
   return _URC_CONTINUE_UNWIND;

@@ -1,10 +1,11 @@
 /*
- * checker.c - the thread that ticks every thread in wasm, once a period.
+ * checker.c - the thread that ticks the threads in wasm. Once a period it looks which of them are to be ticked: all while a store is interrupted, those whose fuel could be gone soon (pace.c)
+ * while a store has limited fuel, else all in every tenth period.
  *
  * Entering and leaving wasm take no lock and no fence. Two races with the checker are closed by a barrier that it makes all running threads pass (waot_os_barrier:
  * membarrier on Linux, reading their registers through Mach on macOS):
- *   going to sleep: asleep = 1; barrier; look at all in_wasm once more. An entry sets in_wasm, then reads asleep: one of the two sees the other's store.
- *   ticking: tick_pending = 1; barrier; look at in_wasm once more; send, or take it back. A leaving thread clears in_wasm, then reads tick_pending, and
+ *   going to sleep: asleep = 1; barrier; look at all `running` once more. An entry sets running, then reads asleep: one of the two sees the other's store.
+ *   ticking: tick_pending = 1; barrier; look at running once more; send, or take it back. A leaving thread clears running, then reads tick_pending, and
  *   waits while it is set. So no host code is ever interrupted by a tick (no EINTR), and at most one is pending for each thread.
  * Where there is no such barrier (some sandboxes) the checker never sleeps, and a tick can now and then reach host code, where it does nothing.
  */
@@ -23,7 +24,8 @@ enum { CHECKER_AWAKE = 0, CHECKER_ASLEEP = 1, CHECKER_NONE = 2 };
 
 /* Periods without a thread in wasm before the checker sleeps: a loop of short calls then pays for a wake-up at most once in so many periods. */
 #define IDLE_PERIODS 100
-/* While no store has limited fuel or is interrupted, only each such period has ticks. They find what there still is to find: a thread that is ending, and 2^63 units at the highest prices. */
+/* While no store has limited fuel or is interrupted, only each such period has ticks. They find what there still is to find: a thread that is ending, and 2^63 units at the highest prices. Ticks that
+ * are spared because there is fuel enough (pace.h) are no further apart, so these are found then as well. */
 #define SPARED_PERIODS 10
 /* Periods without an answer after which a tick is taken for lost; a power of two. */
 #define LOST_AFTER 16
@@ -37,10 +39,14 @@ uint32_t waot_checker_asleep = CHECKER_NONE;
 
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct timespec period;
+static int64_t period_ns;
 static bool have_barrier;
 
 static uint32_t load(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }
 static void store(uint32_t *word, uint32_t value) { __atomic_store_n(word, value, __ATOMIC_SEQ_CST); }
+static const void *running(const struct waot_thread_record *t) { return __atomic_load_n(&t->head.running, __ATOMIC_SEQ_CST); }
+
+int64_t waot_checker_longest(void) { return waot_pace_longest(period_ns); }
 
 static void send_tick(struct waot_thread_record *t) {
   if (waot_os_send_tick(&t->os, waot_tick_signal, &t->head) != 0) store(&t->head.tick_pending, 0);
@@ -53,22 +59,37 @@ static bool is_lost(struct waot_thread_record *t) {
   return t->unanswered >= LOST_AFTER && (t->unanswered & (t->unanswered - 1)) == 0;
 }
 
-/* Ticks the threads in wasm. Returns whether there is any. */
-static bool scan(void) {
+/* Which threads in wasm a scan ticks: none, all, or those that waot_pace_is_due says at this time. */
+enum whom { NONE, ALL, DUE };
+static enum whom choose(void) {
   static unsigned spared; /* the checker's only */
+  if (waot_interrupt_is_any()) return ALL;
+  if (waot_interrupt_is_any_limited()) return DUE;
+  if (++spared < SPARED_PERIODS) return NONE;
+  spared = 0;
+  return ALL;
+}
+
+/* Ticks threads in wasm. Returns whether there are any. */
+static bool scan(void) {
   bool active = false, due = false;
   waot_handlers_check();
   waot_deadlines_check(); /* first: the tick of this very scan can then end what is late */
-  bool spare = !waot_interrupt_is_urgent() && ++spared < SPARED_PERIODS;
-  if (!spare) spared = 0;
+  enum whom whom = choose();
+  int64_t now = whom == DUE ? waot_now_ns() : 0;
   pthread_mutex_lock(&waot_threads_lock); /* held over the sends: a linked thread is alive, so its name is its own */
   for (struct waot_thread_record *t = waot_threads; t; t = t->next) {
     t->tick_due = false;
-    if (!load(&t->head.in_wasm)) continue;
+    const void *limits = running(t);
+    if (!limits) continue;
     active = true;
-    if (spare) continue;
-    if (load(&t->head.tick_pending) && !is_lost(t)) continue;
-    if (!load(&t->head.tick_pending)) t->unanswered = 0;
+    if (whom == NONE) continue;
+    if (load(&t->head.tick_pending)) {
+      if (!is_lost(t)) continue;
+    } else {
+      t->unanswered = 0;
+      if (whom == DUE && !waot_pace_is_due(&t->pace, limits, now, period_ns)) continue;
+    }
     store(&t->head.tick_pending, 1);
     t->tick_due = due = true;
   }
@@ -76,7 +97,7 @@ static bool scan(void) {
     if (have_barrier) waot_os_barrier(true);
     for (struct waot_thread_record *t = waot_threads; t; t = t->next) {
       if (!t->tick_due) continue;
-      if (load(&t->head.in_wasm)) send_tick(t);
+      if (running(t)) send_tick(t);
       else store(&t->head.tick_pending, 0);
     }
   }
@@ -89,7 +110,7 @@ static bool any_in_wasm(void) {
   bool active = false;
   pthread_mutex_lock(&waot_threads_lock);
   waot_os_barrier(false);
-  for (struct waot_thread_record *t = waot_threads; t && !active; t = t->next) active = load(&t->head.in_wasm) != 0;
+  for (struct waot_thread_record *t = waot_threads; t && !active; t = t->next) active = running(t) != NULL;
   pthread_mutex_unlock(&waot_threads_lock);
   return active;
 }
@@ -138,6 +159,7 @@ int waot_checker_start(uint32_t tick_us) {
   pthread_mutex_lock(&start_lock);
   period.tv_sec = tick_us / 1000000;
   period.tv_nsec = (long)(tick_us % 1000000) * 1000;
+  period_ns = (int64_t)tick_us * 1000;
   int error = load(&waot_checker_asleep) == CHECKER_NONE ? start_thread() : 0;
   pthread_mutex_unlock(&start_lock);
   return error;

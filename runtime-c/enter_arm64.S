@@ -105,8 +105,7 @@ function SYMBOL(waot_enter)
   mov x19, x2                                /* func and args: in registers that the slow path keeps */
   mov x20, x3
   ldr x28, [x1, #WAOT_LIMITS_FUEL]           /* from here to the landing x28 is the fuel; the caller's is saved above, as the CFI says */
-  mov w9, #1
-  str w9, [x0, #WAOT_THREAD_IN_WASM]         /* before the load of the flag; checker.c says why that needs no fence */
+  str x1, [x0, #WAOT_THREAD_RUNNING]         /* before the load of the flag; checker.c says why that needs no fence */
   load_asleep w9, x9
   cbnz w9, LOCAL(enter_wake)
 LOCAL(enter_awake):
@@ -123,7 +122,7 @@ inner SYMBOL(waot_landing), LOCAL(landing)
   ldr x9, [sp, #WAOT_ACTIVATION_LIMITS]
   ldr x19, [sp, #WAOT_ACTIVATION_THREAD]
   str x28, [x9, #WAOT_LIMITS_FUEL]
-  str wzr, [x19, #WAOT_THREAD_IN_WASM]       /* before the load of tick_pending, by the same barrier */
+  str xzr, [x19, #WAOT_THREAD_RUNNING]       /* before the load of tick_pending, by the same barrier */
   ldr w9, [x19, #WAOT_THREAD_TICK_PENDING]
   cbnz w9, LOCAL(enter_tick)
 LOCAL(enter_quiet):
@@ -258,7 +257,7 @@ end_function SYMBOL(waot_refuse)
   str x29, [x11, #WAOT_ACTIVATION_EXIT_SP]   /* where backtraces of this activation begin */
   mov x19, x11
   str x28, [x12, #WAOT_LIMITS_FUEL]          /* the host sees, and can change, the fuel */
-  str wzr, [x10, #WAOT_THREAD_IN_WASM]       /* before the load of tick_pending; see waot_landing */
+  str xzr, [x10, #WAOT_THREAD_RUNNING]       /* before the load of tick_pending; see waot_landing */
   ldr w9, [x10, #WAOT_THREAD_TICK_PENDING]
   cbnz w9, \labels\()_tick
 \labels\()_quiet:
@@ -269,8 +268,7 @@ end_function SYMBOL(waot_refuse)
   ldr x11, [x19, #WAOT_ACTIVATION_LIMITS]
   ldr x28, [x11, #WAOT_LIMITS_FUEL]
   .cfi_restore x28                           /* x28 is compiled code's again */
-  mov w9, #1
-  str w9, [x10, #WAOT_THREAD_IN_WASM]        /* before the load of the flag; see waot_enter */
+  str x11, [x10, #WAOT_THREAD_RUNNING]       /* before the load of the flag; see waot_enter */
   load_asleep w9, x9
   cbnz w9, \labels\()_wake
 \labels\()_awake:
@@ -361,7 +359,7 @@ HOST_BUILTIN(table_fill)
 HOST_BUILTIN(table_copy)
 HOST_BUILTIN(table_init)
 
-/* The other builtins are the runtime's own code and never call the host: the fuel stays in x28, in_wasm stays set, and a tick that finds the pc there does
+/* The other builtins are the runtime's own code and never call the host: the fuel stays in x28, `running` stays set, and a tick that finds the pc there does
  * nothing. They are still boundaries at which exhaustion, the stack and the interrupt flag are looked at. Arguments (x0 to x5) pass through. */
 .macro builtin entry, target
   hidden_elsewhere \target

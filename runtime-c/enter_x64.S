@@ -89,7 +89,7 @@ function SYMBOL(waot_enter)
   movq %rdi, %rbx                            /* rbx, r12, r13: thread, limits and prev for the normal return; only there are they still valid */
   movq %rsi, %r12
   movq WAOT_LIMITS_FUEL(%rsi), %rbp          /* from here to the landing rbp is the fuel; the caller's is saved above, as the CFI says */
-  movl $1, WAOT_THREAD_IN_WASM(%rdi)         /* before the load of the flag; checker.c says why that needs no fence */
+  movq %rsi, WAOT_THREAD_RUNNING(%rdi)       /* before the load of the flag; checker.c says why that needs no fence */
   cmpl $0, SYMBOL(waot_checker_asleep)(%rip)
   jne LOCAL(enter_wake)
 LOCAL(enter_awake):
@@ -101,7 +101,7 @@ LOCAL(enter_awake):
 
   /* A normal return: as at the landing below, from registers, since what was stored a moment ago takes long to load. */
   movq %rbp, WAOT_LIMITS_FUEL(%r12)
-  movl $0, WAOT_THREAD_IN_WASM(%rbx)
+  movq $0, WAOT_THREAD_RUNNING(%rbx)
   cmpl $0, WAOT_THREAD_TICK_PENDING(%rbx)
   jne LOCAL(enter_returned)
   testq %rbp, %rbp                           /* exhausted: the limit itself is not exceeded */
@@ -131,7 +131,7 @@ inner SYMBOL(waot_landing), LOCAL(landing)
   movq WAOT_ACTIVATION_LIMITS(%rsp), %rcx
   movq WAOT_ACTIVATION_THREAD(%rsp), %rbx
   movq %rbp, WAOT_LIMITS_FUEL(%rcx)
-  movl $0, WAOT_THREAD_IN_WASM(%rbx)         /* before the load of tick_pending, by the same barrier */
+  movq $0, WAOT_THREAD_RUNNING(%rbx)         /* before the load of tick_pending, by the same barrier */
   cmpl $0, WAOT_THREAD_TICK_PENDING(%rbx)
   jne LOCAL(enter_tick)
 LOCAL(enter_quiet):
@@ -231,7 +231,7 @@ end_function SYMBOL(waot_refuse)
   leaq -ENTER_RBP(%r11), %rbx
   movq %rbp, WAOT_LIMITS_FUEL(%rax)          /* the host sees, and can change, the fuel */
   leaq 16(%rsp), %rbp                        /* the frame record */
-  movl $0, WAOT_THREAD_IN_WASM(%r10)         /* before the load of tick_pending; see waot_landing */
+  movq $0, WAOT_THREAD_RUNNING(%r10)         /* before the load of tick_pending; see waot_landing */
   cmpl $0, WAOT_THREAD_TICK_PENDING(%r10)
   jne \labels\()_tick
 \labels\()_quiet:
@@ -242,7 +242,7 @@ end_function SYMBOL(waot_refuse)
   movq WAOT_ACTIVATION_LIMITS(%rbx), %r11
   movq WAOT_LIMITS_FUEL(%r11), %rbp
   .cfi_restore %rbp                          /* rbp is compiled code's again */
-  movl $1, WAOT_THREAD_IN_WASM(%r10)         /* before the load of the flag; see waot_enter */
+  movq %r11, WAOT_THREAD_RUNNING(%r10)       /* before the load of the flag; see waot_enter */
   cmpl $0, SYMBOL(waot_checker_asleep)(%rip)
   jne \labels\()_wake
 \labels\()_awake:
@@ -341,7 +341,7 @@ HOST_BUILTIN(table_fill)
 HOST_BUILTIN(table_copy)
 HOST_BUILTIN(table_init)
 
-/* The other builtins are the runtime's own code and never call the host: the fuel stays in rbp, in_wasm stays set, and a tick that finds the pc there does
+/* The other builtins are the runtime's own code and never call the host: the fuel stays in rbp, `running` stays set, and a tick that finds the pc there does
  * nothing. They are still boundaries at which exhaustion, the stack and the interrupt flag are looked at. Arguments (rdi, rsi, rdx, rcx, r8, r9) pass
  * through. */
 .macro builtin entry, target

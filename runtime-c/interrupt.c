@@ -15,13 +15,13 @@ static struct waot_store *stores;
 static uint64_t last_id;
 static size_t deadlines; /* stores that have one; read without the lock to skip the scan */
 
-static int64_t now_ns(void) {
+int64_t waot_now_ns(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* Stores that are interrupted, and stores whose fuel has a limit: while there are none, nothing has to be found soon. */
+/* Stores that are interrupted, and stores whose fuel has a limit: the checker ticks accordingly. */
 static size_t interrupted_stores, limited_stores;
 static void count(size_t *stores, bool before, bool now) {
   if (before != now) __atomic_fetch_add(stores, now ? 1 : (size_t)-1, __ATOMIC_SEQ_CST);
@@ -38,9 +38,8 @@ static void drop_reasons(struct waot_store *store, uint32_t why) {
 }
 
 void waot_interrupt_limit_changed(int64_t before, int64_t now) { count(&limited_stores, before != INT64_MAX, now != INT64_MAX); }
-bool waot_interrupt_is_urgent(void) {
-  return __atomic_load_n(&interrupted_stores, __ATOMIC_SEQ_CST) != 0 || __atomic_load_n(&limited_stores, __ATOMIC_SEQ_CST) != 0;
-}
+bool waot_interrupt_is_any(void) { return __atomic_load_n(&interrupted_stores, __ATOMIC_SEQ_CST) != 0; }
+bool waot_interrupt_is_any_limited(void) { return __atomic_load_n(&limited_stores, __ATOMIC_SEQ_CST) != 0; }
 
 void waot_store_register(struct waot_store *store) {
   pthread_mutex_lock(&lock);
@@ -86,7 +85,7 @@ void waot_store_set_deadline(waot_store *store, int64_t deadline_ns) {
   if (store->deadline != 0) __atomic_fetch_sub(&deadlines, 1, __ATOMIC_RELAXED);
   store->deadline = deadline_ns < 0 ? 1 : deadline_ns;
   if (store->deadline != 0) __atomic_fetch_add(&deadlines, 1, __ATOMIC_RELAXED);
-  if (store->deadline != 0 && now_ns() >= store->deadline) add_reasons(store, WAOT_INTERRUPT_TIMEOUT);
+  if (store->deadline != 0 && waot_now_ns() >= store->deadline) add_reasons(store, WAOT_INTERRUPT_TIMEOUT);
   else drop_reasons(store, WAOT_INTERRUPT_TIMEOUT);
   pthread_mutex_unlock(&lock);
 }
@@ -94,7 +93,7 @@ void waot_store_set_deadline(waot_store *store, int64_t deadline_ns) {
 void waot_deadlines_check(void) {
   if (__atomic_load_n(&deadlines, __ATOMIC_RELAXED) == 0) return;
   pthread_mutex_lock(&lock);
-  int64_t now = now_ns();
+  int64_t now = waot_now_ns();
   for (struct waot_store *store = stores; store != NULL; store = store->next_store) {
     if (store->deadline != 0 && now >= store->deadline) add_reasons(store, WAOT_INTERRUPT_TIMEOUT);
   }
@@ -105,7 +104,7 @@ bool waot_interrupt_check(const struct waot_thread_record *thread) {
   const struct waot_activation *newest = thread->head.top;
   if (newest == NULL) return false;
   struct waot_store *store = newest->limits; /* its first member */
-  if (store->deadline != 0 && now_ns() >= store->deadline) add_reasons(store, WAOT_INTERRUPT_TIMEOUT);
+  if (store->deadline != 0 && waot_now_ns() >= store->deadline) add_reasons(store, WAOT_INTERRUPT_TIMEOUT);
   if (waot_thread_is_ending(thread)) add_reasons(store, WAOT_INTERRUPT_ENDING);
   return waot_store_interrupts(store) != 0;
 }

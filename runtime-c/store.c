@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "interrupt.h"
+#include "thread.h"
 
 waot_store *waot_store_new(void) {
   waot_store *store = calloc(1, sizeof *store);
@@ -39,11 +40,18 @@ void waot_store_delete(waot_store *store) {
   free(store);
 }
 
+/* Replaces what has been consumed beyond the limit, where the checker hears of it as well. */
+static void change_fuel(waot_store *store, int64_t fuel) {
+  struct waot_thread_record *thread = (struct waot_thread_record *)waot_thread_current;
+  if (thread != NULL) waot_pace_refuel(&thread->pace, &store->limits, store->limits.fuel, fuel);
+  store->limits.fuel = fuel;
+}
+
 int waot_store_set_fuel(waot_store *store, int64_t limit) {
   if (limit < 0) return -1;
   waot_interrupt_limit_changed(store->limit, limit);
   store->limit = limit;
-  store->limits.fuel = -limit;
+  change_fuel(store, -limit);
   store->exhausted = false;
   return 0;
 }
@@ -54,18 +62,19 @@ int waot_store_add_fuel(waot_store *store, int64_t n) {
   int64_t more = n < room ? n : room;
   if (more == 0) return 0;
   /* What ran past the limit before a call was stopped is nobody's to pay: the store has consumed its limit. */
-  if (store->exhausted) store->limits.fuel = 0;
+  int64_t fuel = store->exhausted ? 0 : store->limits.fuel;
   store->exhausted = false;
   waot_interrupt_limit_changed(store->limit, store->limit + more);
   store->limit += more;
-  store->limits.fuel -= more; /* >= -limit, as it was before: no underflow */
+  change_fuel(store, fuel - more); /* >= -limit, as it was before: no underflow */
   return 0;
 }
 
 int waot_store_charge(waot_store *store, int64_t n) {
   if (n < 0) return -1;
   if (store->exhausted) return 0; /* consumed is the limit already */
-  if (__builtin_add_overflow(store->limits.fuel, n, &store->limits.fuel)) store->limits.fuel = INT64_MAX;
+  int64_t fuel;
+  change_fuel(store, __builtin_add_overflow(store->limits.fuel, n, &fuel) ? INT64_MAX : fuel);
   return 0;
 }
 

@@ -15,6 +15,7 @@
 #include "abi.h"
 #include "include/wasm_aot.h"
 #include "os.h"
+#include "pace.h"
 
 /* Frames that are remembered of a call that ended early. */
 #define WAOT_TRACE_MAX 64
@@ -35,6 +36,7 @@ struct waot_thread_record {
   int (*poll)(void *data);         /* waot_thread_set_poll() */
   void *poll_data;
   uint64_t bulk_work;              /* bytes of bulk operators since they last looked for interruptions */
+  struct waot_pace pace;           /* when it is to be ticked */
   uint32_t unanswered;             /* the checker's: periods that the pending tick has been under way */
   bool tick_due;                   /* the checker's: it has set tick_pending in this scan. Under waot_threads_lock, like the links */
   struct waot_thread_record *next, *prev;
@@ -88,6 +90,8 @@ extern const char waot_landing[];
 extern uint32_t waot_checker_asleep;
 /* Starts the checker thread with this period. Returns 0 or an errno. */
 int waot_checker_start(uint32_t tick_us);
+/* The longest time between two ticks of a thread in compiled code, in ns. */
+int64_t waot_checker_longest(void);
 /* The slow path of entering wasm: wakes the checker, or starts it anew in a child after fork. Non-zero when wasm would run unsupervised. */
 int waot_checker_wake(void);
 /* The slow path of leaving wasm: returns when the tick on its way to this thread has been delivered or called off. */

@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 int waot_tick_signal;
@@ -40,6 +41,12 @@ bool waot_thread_is_ending(const struct waot_thread_record *thread) {
   return poll && poll(thread->poll_data);
 }
 
+/* Processor time of the calling thread, in ns. */
+static int64_t used_ns(void) {
+  struct timespec used;
+  return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) == 0 ? (int64_t)used.tv_sec * 1000000000 + used.tv_nsec : 0;
+}
+
 static void on_tick(int signal, siginfo_t *info, void *context_ptr) {
   int saved_errno = errno;
   struct waot_thread *thread = waot_thread_current;
@@ -51,10 +58,12 @@ static void on_tick(int signal, siginfo_t *info, void *context_ptr) {
   ucontext_t *context = context_ptr;
   /* Elsewhere - trampolines, builtins, memcpy - the fuel register may hold anything. The next tick, or the next boundary, will see it. */
   if (thread->top && waot_code_contains((void *)machine_pc(context))) {
+    struct waot_thread_record *record = (struct waot_thread_record *)thread;
     struct waot_limits *limits = ((const struct waot_activation *)thread->top)->limits;
-    if (waot_thread_is_ending((struct waot_thread_record *)thread)) waot_interrupt_add(limits, WAOT_INTERRUPT_ENDING);
+    if (waot_thread_is_ending(record)) waot_interrupt_add(limits, WAOT_INTERRUPT_ENDING);
     if (machine_fuel(context) > 0) redirect(context, thread, WAOT_STATUS_OUT_OF_FUEL, machine_place(context));
     else if (__atomic_load_n(&limits->interrupt, __ATOMIC_RELAXED)) redirect(context, thread, WAOT_STATUS_INTERRUPTED, machine_place(context));
+    else waot_pace_note(&record->pace, limits, machine_fuel(context), waot_now_ns(), used_ns(), waot_checker_longest());
   }
   __atomic_store_n(&thread->tick_pending, 0, __ATOMIC_SEQ_CST);
   errno = saved_errno;

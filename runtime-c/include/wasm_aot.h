@@ -140,8 +140,8 @@ WAOT_API int waot_store_charge(waot_store *store, int64_t n);
 WAOT_API int64_t waot_store_consumed(const waot_store *store);  /* never above the limit */
 WAOT_API int64_t waot_store_limit(const waot_store *store);
 WAOT_API int64_t waot_store_remaining(const waot_store *store); /* limit - consumed */
-/* How far consumed went past the limit before that was seen, when a call last ended out of fuel; 0 before. It depends on timing: at most what compiled code charges in
- * one tick_us plus the signal's delivery, plus one bulk operator (0 or a few operators where a boundary saw it). */
+/* How far consumed went past the limit before that was seen, when a call last ended out of fuel; 0 before. It depends on timing: what compiled code charges in
+ * one tick_us plus the signal's delivery, plus one bulk operator (0 or a few operators where a boundary saw it); where it was slower before, in ten tick_us, but no more than 10 ms or one tick_us. */
 WAOT_API int64_t waot_store_overshoot(const waot_store *store);
 
 /* --- interruption ------------------------------------------------------------------------------------------------- */
@@ -167,7 +167,7 @@ WAOT_API int waot_interrupt_by_id(uint64_t id, uint32_t why);
  * tick late, and wasm then ends within another. The store's own thread only. */
 WAOT_API void waot_store_set_deadline(waot_store *store, int64_t deadline_ns);
 WAOT_API int64_t waot_store_deadline(const waot_store *store);
-/* A function that is asked, at ticks (one in ten while no store has limited fuel or is interrupted) that find the calling thread in compiled code, and in long bulk operators, whether that is to end (non-zero: the store is interrupted for ENDING). It runs in a signal
+/* A function that is asked, at ticks (in every period while a store is interrupted, else in every tenth at least) that find the calling thread in compiled code, and in long bulk operators, whether that is to end (non-zero: the store is interrupted for ENDING). It runs in a signal
  * handler, but between two instructions of compiled code: locks that the thread takes elsewhere are free. It must not call wasm, throw or block. NULL: none. 0, or -1
  * when the thread cannot run wasm. */
 WAOT_API int waot_thread_set_poll(int (*poll)(void *data), void *data);

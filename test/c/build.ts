@@ -17,7 +17,7 @@ const TEST_FLAGS = ['-O1', '-g', '-Wall', '-Wextra', '-Werror', '-pthread'];
 const LIBRARIES = ['-pthread', '-ldl', '-lm'];
 
 /** Programs of one C file each, linked with the harness and run on the hand-made guest. */
-export const GUEST_PROGRAMS = ['runtime_test', 'threads_test', 'interrupt_test', 'foreign_test', 'unwind_test'];
+export const GUEST_PROGRAMS = ['runtime_test', 'threads_test', 'interrupt_test', 'pace_test', 'foreign_test', 'unwind_test'];
 /** Programs of one C file each that need no guest: they make their artifacts themselves, with the C compiler. */
 export const ARTIFACT_PROGRAMS = ['sha256_test', 'artifact_test', 'instance_test', 'type_test'];
 /** Programs that are linked without the harness. */

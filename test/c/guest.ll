@@ -37,6 +37,46 @@ loop:
   call void asm sideeffect "addq $0, %rbp", "i,~{flags}"(i64 1)
   br label %loop
 }
+; Turns %a times, charging nothing, which compiled code never does; then for(;;), charging 1,000 a turn.
+define i64 @guest_idle_then_spin(ptr %vmctx, i64 %a) #0 {
+  br label %idle
+idle:
+  %i = phi i64 [ 0, %0 ], [ %next, %idle ]
+  call void asm sideeffect "", ""()
+  %next = add i64 %i, 1
+  %again = icmp ult i64 %next, %a
+  br i1 %again, label %idle, label %loop
+loop:
+  call void asm sideeffect "addq $0, %rbp", "i,~{flags}"(i64 1000)
+  br label %loop
+}
+; Charges 1; turns %a times, charging nothing; calls the imported host function with 0; turns again; charges 1.
+define i64 @guest_idle_call_host(ptr %vmctx, i64 %a) #0 {
+  call void asm sideeffect "addq $0, %rbp", "i,~{flags}"(i64 1)
+  br label %before
+before:
+  %i = phi i64 [ 0, %0 ], [ %i.next, %before ]
+  call void asm sideeffect "", ""()
+  %i.next = add i64 %i, 1
+  %i.again = icmp ult i64 %i.next, %a
+  br i1 %i.again, label %before, label %call
+call:
+  %import = getelementptr i8, ptr %vmctx, i64 80
+  %code = load ptr, ptr %import
+  %env.slot = getelementptr i8, ptr %vmctx, i64 88
+  %env = load ptr, ptr %env.slot
+  %r = call i64 %code(ptr %env, i64 0)
+  br label %after
+after:
+  %k = phi i64 [ 0, %call ], [ %k.next, %after ]
+  call void asm sideeffect "", ""()
+  %k.next = add i64 %k, 1
+  %k.again = icmp ult i64 %k.next, %a
+  br i1 %k.again, label %after, label %done
+done:
+  call void asm sideeffect "addq $0, %rbp", "i,~{flags}"(i64 1)
+  ret i64 %r
+}
 ; Charges 1 + %a.
 define i64 @guest_count(ptr %vmctx, i64 %a) #0 {
   call void asm sideeffect "addq $0, %rbp", "i,~{flags}"(i64 1)

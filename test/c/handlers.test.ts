@@ -12,7 +12,7 @@ import { NATIVE, buildPrograms, buildRuntime, missingTools } from './build.js';
 /** Where the handlers begin. */
 const HANDLERS = ['on_tick', 'on_fault'];
 /** Functions of the C library that they may call: those that POSIX.1-2017 (2.4.3) lists as async-signal-safe, and the C library's way to errno, which is initial-exec. */
-const SAFE = ['__errno_location', 'getpid', 'gettid', 'memcmp', 'memcpy', 'memset', 'pthread_sigmask', 'sigaction', 'sigaddset', 'sigemptyset', 'write', 'syscall'];
+const SAFE = ['__errno_location', 'clock_gettime', 'getpid', 'gettid', 'memcmp', 'memcpy', 'memset', 'pthread_sigmask', 'sigaction', 'sigaddset', 'sigemptyset', 'write', 'syscall'];
 /** Data of the program or the linker, not functions. */
 const DATA = /^(\.|_GLOBAL_OFFSET_TABLE_$|waot_thread_current$|waot_landing$)/;
 

@@ -83,7 +83,7 @@ void guest_delete(struct guest *g) {
   guest_free(g);
   free(g);
 }
-int guest_thread_in_wasm(void) { return waot_thread_current != NULL && waot_thread_current->in_wasm != 0; }
+int guest_thread_in_wasm(void) { return waot_thread_current != NULL && waot_thread_current->running != NULL; }
 
 int guest_call(struct guest *g, const char *name, int64_t *value) {
   waot_value args[1] = { { .i64 = *value } };

@@ -164,7 +164,8 @@ static void test_bulk(void) {
   guest_free(&g);
 }
 
-/* Where there is nothing to find soon, most ticks are spared. */
+/* Where there is nothing to find soon, most ticks are spared: see pace_test.c for when. */
+#define TURNS 1000000 /* less than a millisecond */
 static int poll_count(void *count) {
   ++*(volatile int *)count;
   return 0;
@@ -173,25 +174,74 @@ static int polls_in(struct guest *g, int64_t limit) {
   int count = 0;
   int64_t value;
   CHECK_EQUAL(waot_thread_set_poll(poll_count, &count), 0);
-  CHECK_EQUAL(waot_store_set_fuel(g->store, limit), 0);
-  for (double begin = now_ns(); now_ns() - begin < 300e6;) CHECK_EQUAL(guest_call(g, "guest_count", (value = 10000000, &value)), WAOT_STATUS_OK);
+  for (double begin = now_ns(); now_ns() - begin < 300e6;) {
+    CHECK_EQUAL(waot_store_set_fuel(g->store, limit), 0);
+    CHECK_EQUAL(guest_call(g, "guest_count", (value = TURNS, &value)), WAOT_STATUS_OK);
+  }
   CHECK_EQUAL(waot_thread_set_poll(NULL, NULL), 0);
   return count;
 }
 static void test_spared_ticks(void) {
   struct guest g, other;
   guest_init(&g, host_nothing, NULL);
-  int limited = polls_in(&g, INT64_MAX - 1), unlimited = polls_in(&g, INT64_MAX);
-  CHECK(unlimited > 0 && unlimited * 3 < limited);
-  guest_init(&other, host_nothing, NULL); /* any store of the process counts, until it is gone */
-  waot_store_set_fuel(other.store, 5);
-  CHECK(polls_in(&g, INT64_MAX) > unlimited * 3);
-  waot_store_add_fuel(other.store, INT64_MAX);
+  int unlimited = polls_in(&g, INT64_MAX), little = polls_in(&g, TURNS + 1);
+  CHECK(unlimited > 0 && unlimited * 3 < little);
+  guest_init(&other, host_nothing, NULL); /* one store that is interrupted, and all threads are ticked, until it is gone */
   waot_store_interrupt(other.store);
   waot_store_interrupt(other.store);
   CHECK(polls_in(&g, INT64_MAX) > unlimited * 3);
   guest_free(&other);
-  CHECK(polls_in(&g, INT64_MAX) * 3 < limited);
+  CHECK(polls_in(&g, INT64_MAX) * 3 < little);
+  guest_free(&g);
+}
+
+/* With much fuel left, ticks come to know that the next one has time, until the host takes the fuel away. */
+static void test_pace(void) {
+  struct guest g;
+  guest_init(&g, host_nothing, NULL);
+  const struct waot_limits *limits = &g.store->limits;
+  guest_expect(&g, "guest_empty", 0, INT64_MAX, WAOT_STATUS_OK, 0); /* the thread has its record */
+  const struct waot_pace *pace = &((const struct waot_thread_record *)waot_thread_current)->pace;
+  const int64_t longest = waot_checker_longest();
+  for (int i = 0; i < 3; i++) {
+    do guest_expect(&g, "guest_count", TURNS, INT64_MAX - 1 - i, WAOT_STATUS_OK, TURNS + 1);
+    while (pace->limits != (uintptr_t)limits || pace->due != pace->at + longest);
+    CHECK(!waot_pace_is_due(pace, limits, pace->at, longest));
+    CHECK_EQUAL(waot_store_set_fuel(g.store, 5), 0);
+    CHECK(waot_pace_is_due(pace, limits, pace->at, longest / 10));
+    CHECK_EQUAL(waot_store_add_fuel(g.store, INT64_MAX / 2), 0);
+    CHECK(!waot_pace_is_due(pace, limits, pace->at, longest));
+    CHECK_EQUAL(waot_store_charge(g.store, INT64_MAX / 2), 0);
+    CHECK(waot_pace_is_due(pace, limits, pace->at, longest / 10));
+    guest_expect(&g, "guest_spin", 0, 5 + i, WAOT_STATUS_OUT_OF_FUEL, 5 + i);
+    CHECK(waot_pace_is_due(pace, limits, pace->at, longest / 10));
+  }
+  guest_free(&g);
+}
+
+/* Code that has consumed nothing for a long time, and then more than it has, at once: stopped, at the limit, wherever ticks have come before. */
+static void test_slow_then_fast(void) {
+  struct guest g, inner;
+  guest_init(&g, host_nothing, NULL);
+  for (int i = 0; i < 10; i++) {
+    guest_expect(&g, "guest_idle_then_spin", repeats(5000000) * (i + 1), INT64_C(1) << (4 * i), WAOT_STATUS_OUT_OF_FUEL, INT64_C(1) << (4 * i));
+    CHECK(waot_store_overshoot(g.store) > 0);
+  }
+  /* As the call of a host function in slow code with much fuel, which goes on afterwards. */
+  struct inner call = { &inner, 0 };
+  guest_init(&inner, host_nothing, NULL);
+  g.host.fn = (void *)host_inner;
+  g.host.data = &call;
+  CHECK_EQUAL(waot_store_set_fuel(g.store, 1000000), 0);
+  for (int i = 0; i < 5; i++) {
+    int64_t value = repeats(10000000);
+    CHECK_EQUAL(waot_store_set_fuel(inner.store, i * 1000), 0);
+    CHECK_EQUAL(guest_call(&g, "guest_idle_call_host", &value), WAOT_STATUS_OK);
+    CHECK_EQUAL(call.status, WAOT_STATUS_OUT_OF_FUEL);
+    CHECK_EQUAL(waot_store_consumed(inner.store), i * 1000);
+    CHECK_EQUAL(waot_store_consumed(g.store), 2 * (i + 1));
+  }
+  guest_free(&inner);
   guest_free(&g);
 }
 
@@ -227,6 +277,8 @@ int main(int argc, char **argv) {
     { "an ending thread", test_poll },
     { "bulk operators", test_bulk },
     { "spared ticks", test_spared_ticks },
+    { "ticks know what is left", test_pace },
+    { "slow first, fast afterwards", test_slow_then_fast },
     { "overshoot", test_overshoot },
   };
   return run_cases(argc, argv, cases, sizeof cases / sizeof cases[0]);
