@@ -21,6 +21,15 @@ const next = (local: string, step: string) => `local.get ${local} ${step} i32.ad
 const down = (local: string) => `local.get ${local} i32.const 1 i32.sub local.tee ${local}`;
 /** Rows `$s` apart, `$n` of them; in each, `body` and `step` run `columns` times, with $q from $p on. */
 const nest = (body: string, step: string, columns: string) => loop(`local.get $p local.set $q i32.const ${columns} local.set $i loop ${body} ${step} ${down('$i')} br_if 0 end`, advance('local.get $s'), countDown);
+/** Ends every loop: an access 32 bytes further in each iteration. */
+const walk = `local.get $q i64.load local.get $sum i64.xor local.set $sum ${next('$q', 'i32.const 32')}`;
+const strideBody = (step: string) => `local.get $p local.get $q i32.store8 offset=3 ${walk} local.get $p ${step} local.tee $p`;
+/** From $p to $n, in steps that may be 0, jump over the end, or wrap. */
+const stride = (compare: string, step = 'local.get $s i32.add') => loop(strideBody(step), `local.get $n i32.${compare}`, '');
+/** The same, entered only if the comparison holds. */
+const guardedStride = (compare: string, step = 'local.get $s i32.add') =>
+  `(param $p i32) (param $n i32) (param $s i32) (result i64) (local $sum i64) (local $q i32)
+    local.get $p local.get $n i32.${compare} if loop ${strideBody(step)} local.get $n i32.${compare} br_if 0 end end local.get $sum`;
 const addSum = (value: string) => `${value} local.get $sum i64.add local.set $sum`;
 
 const LOOPS: Record<string, string> = {
@@ -82,6 +91,18 @@ const LOOPS: Record<string, string> = {
   unrolledCrossed: loop('local.get $p local.get $p i32.load local.get $p i32.load offset=4 local.set $q i32.store offset=4 local.get $p local.get $q i32.store offset=8', advance('i32.const 8'), countDown),
   unrolledFloat: loop('local.get $p local.get $p f64.load local.get $p f64.load offset=2048 f64.mul f64.store local.get $p local.get $p f64.load offset=8 local.get $p f64.load offset=2056 f64.mul f64.store offset=8',
     advance('i32.const 16'), countDown),
+  // How often these run is known under a condition only.
+  ...Object.fromEntries(['lt_u', 'le_u', 'lt_s', 'le_s', 'ne', 'gt_u'].map((compare) => [`stride_${compare}`, stride(compare)])),
+  ...Object.fromEntries(['gt_u', 'ge_u', 'gt_s', 'ge_s'].map((compare) => [`strideDown_${compare}`, stride(compare, 'local.get $s i32.sub')])),
+  ...Object.fromEntries(['lt_u', 'lt_s', 'le_s'].map((compare) => [`strideGuarded_${compare}`, guardedStride(compare)])),
+  strideGuardedDown: guardedStride('gt_s', 'local.get $s i32.sub'),
+  strideTwo: guardedStride('lt_s', 'i32.const 2 i32.add'),
+  strideTwelve: stride('ne', 'i32.const 12 i32.add'),
+  strideDownSix: stride('ne', 'i32.const 6 i32.sub'),
+  strideOne: stride('le_u', 'i32.const 1 i32.add'),
+  strideWide: `(param $p i32) (param $n i32) (param $s i32) (result i64) (local $sum i64) (local $q i32) (local $k i64)
+    local.get $p i64.extend_i32_u local.set $k
+    loop ${walk} ${addSum('local.get $k')} local.get $k local.get $s i64.extend_i32_u i64.add local.tee $k local.get $n i64.extend_i32_u i64.lt_u br_if 0 end local.get $sum`,
   global: loop(`${addSum('local.get $p i64.load')} global.get $g i32.const 1 i32.add global.set $g`, advance('i32.const 8'), countDown),
 };
 
@@ -95,6 +116,15 @@ function someArgument(random: Random, kind: 'address' | 'count' | 'step'): numbe
   const base = near[random.below(near.length)];
   if (kind === 'count') return Math.max(1, base + random.below(3));
   return (base + (kind === 'address' ? random.below(64) - 32 : 0)) | 0;
+}
+
+/** A begin, an end and a step: often at small distances, sometimes divisible. */
+function strideArguments(random: Random): [number, number, number] {
+  const begin = random.oneIn(3) ? someArgument(random, 'address') : random.below(2000);
+  const step = random.oneIn(3) ? someArgument(random, 'step') : random.pick([1, 2, 3, 5, 8, 12, 17, 100, 0x7fffffff]);
+  const trips = random.pick([0, 1, 7, 8, 9, 31, 32, 33, 40, 100, 1000, 5000]);
+  const end = random.oneIn(4) ? someArgument(random, 'address') : begin + (random.oneIn(4) ? -1 : 1) * trips * (random.oneIn(3) ? 12 : step) + (random.oneIn(2) ? 0 : random.below(3) - 1);
+  return [begin, end | 0, step];
 }
 
 function hash(memory: WebAssembly.Memory): number {
@@ -122,7 +152,7 @@ test('counted loops: results, traps, memory and fuel as on V8 with a counter', a
   let traps = 0;
   for (const name of Object.keys(LOOPS)) {
     for (let round = 0; round < 120; round++) {
-      const args = [someArgument(random, 'address'), someArgument(random, 'count'), someArgument(random, 'step')];
+      const args = name.startsWith('stride') ? strideArguments(random) : [someArgument(random, 'address'), someArgument(random, 'count'), someArgument(random, 'step')];
       if (name === 'stepFour') args[1] = someArgument(random, 'count') * 40;
       const before = counter.value as bigint;
       const expected = outcome(() => (oracle[name] as Func)(...args));
@@ -147,6 +177,16 @@ test('a counted loop has a copy without charges and checks, which vectorises', a
   assert.match(await ir(2), /store <\d+ x i(8|32)>/);
   assert.match(await ir(2), /store volatile i32/, 'the exact copy is there as well');
   assert.not.match(await ir(0), /store <\d+ x/);
+});
+
+test('a loop whose count holds under a condition only is split as well', async () => {
+  for (const name of ['strideTwo', 'strideTwelve', 'stride_lt_u', 'strideGuarded_lt_s']) {
+    const text = `(module (memory 2 2) (func (export "f") ${LOOPS[name]}))`;
+    const ir = Buffer.from((await build(await assemble(text), { optLevel: 2, emit: 'ir' })).artifact).toString();
+    assert.match(ir, /store i8/, `${name}: a plain copy`);
+    assert.match(ir, /store volatile i8/, `${name}: the exact copy`);
+    assert.is(ir.match(/ udiv i32 %\S+, %/g)?.length ?? 0, name.startsWith('stride_') || name.startsWith('strideGuarded') ? 1 : 0, `${name}: one division where the step is not constant`);
+  }
 });
 
 test('what the module has unrolled is rolled up again, and then vectorised whole', async () => {

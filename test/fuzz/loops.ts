@@ -112,22 +112,34 @@ export class LoopWriter extends StatementWriter {
     this.pointers = saved;
   }
 
-  /** A counter that runs from 0 to the count, or back, or to a constant. */
+  /** A counter that runs from 0 to the count, or back, or to a constant; or by a parameter, to what it divides or jumps over. */
   private count({ local, type }: Induction): Advance {
     const { w, random } = this;
     const number = (value: number) => (type === 'i32' ? w.i32(value) : w.i64(BigInt(value)));
-    const size = random.pick([1, 1, 1, 1, 2, 4]);
+    const size = random.pick([1, 1, 1, 1, 2, 4, 3, 12]);
+    const byParameter = random.oneIn(5) && w.params.length > 2;
+    const parameter = (index: number) => (type === 'i32' ? w.get(index) : w.get(index).op('i64.extend_i32_s'));
+    const distance = () => (byParameter ? parameter(STEP) : number(size));
+    const single = size === 1 && !byParameter;
+    const divisible = !single && random.oneIn(2);
     const bound = random.oneIn(6) ? random.pick([7, 8, 9, 64, 300]) : 0;
-    const last = () => (bound > 0 ? number(bound) : type === 'i32' ? w.get(COUNT) : w.get(COUNT).op('i64.extend_i32_s'));
+    const last = () => {
+      if (bound > 0) number(bound);
+      else parameter(COUNT);
+      if (!divisible) return;
+      distance();
+      w.op(`${type}.mul`);
+    };
     const down = random.oneIn(3);
     if (down) last();
     else number(0);
     w.set(local);
-    const compare = down ? random.pick(size === 1 ? ['ne', 'gt_s', 'gt_u'] : ['gt_s']) : random.pick(size === 1 ? ['ne', 'lt_s', 'lt_u', 'le_s'] : ['lt_s', 'lt_u', 'le_s', 'le_u']);
+    const equality = single || divisible ? ['ne'] : [];
+    const compare = random.pick(down ? [...equality, 'gt_s', ...(single ? ['gt_u'] : [])] : [...equality, 'lt_s', 'lt_u', 'le_s', ...(single ? [] : ['le_u'])]);
     return {
       step: () => {
         w.get(local);
-        number(size);
+        distance();
         w.op(`${type}.${down ? 'sub' : 'add'}`).set(local);
       },
       goOn: () => {

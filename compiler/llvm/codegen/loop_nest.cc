@@ -1,7 +1,7 @@
 /*
  * loop_nest.cc - takes a nest of counted loops apart: see loop_nest.h for what comes out, and version_loops.cc for what it is for.
  *
- * Requirements on every loop of the nest: one exit, at the latch; a backedge-taken count that scalar evolution knows and that does not change in the nest; no call but charges and
+ * Requirements on every loop of the nest: one exit, at the latch; a backedge-taken count that is known (trip_count.h) and that does not change in the nest; no call but charges and
  * functions without effects. On every volatile access: its address is the base of a memory, plus an index, plus a constant, and the index is a sum as struct Stream describes it.
  */
 #include "loop_nest.h"
@@ -64,13 +64,13 @@ bool LoopNest::addLoops(Loop *loop, int parent, unsigned depth) {
   BasicBlock *latch = loop->getLoopLatch(), *exit = loop->getExitBlock();
   if (depth > MAX_DEPTH || !loop->isLoopSimplifyForm() || loop->getExitingBlock() != latch || !exit) return false;
   if (parent >= 0 && !loops[parent].loop->contains(exit)) return false;
-  const SCEV *taken = evolution.getBackedgeTakenCount(loop);
-  if (isa<SCEVCouldNotCompute>(taken) || taken->getType()->getIntegerBitWidth() > 64) return false;
-  taken = evolution.getNoopOrZeroExtend(taken, i64);
-  if (!isInvariant(taken)) return false;
+  std::optional<TripCount> count = findTripCount(*loop, evolution);
+  if (!count || count->backedges->getType()->getIntegerBitWidth() > 64) return false;
+  const SCEV *taken = evolution.getNoopOrZeroExtend(count->backedges, i64);
+  if (!isInvariant(taken) || !areInvariant(count->holds) || !areInvariant(count->pays)) return false;
   bool always = parent < 0 || dominators.dominates(loop->getHeader(), loops[parent].loop->getLoopLatch());
   int number = (int)loops.size();
-  loops.push_back({loop, parent, taken, always});
+  loops.push_back({loop, parent, taken, always, count->holds, count->pays});
   return all_of(*loop, [&](Loop *inside) { return addLoops(inside, number, depth + 1); });
 }
 
@@ -207,6 +207,11 @@ bool LoopNest::addUnknown(const SCEV *term, Index &index) {
 bool LoopNest::isInvariant(const SCEV *expression) {
   SCEVExpander expander(evolution, "waot");
   return evolution.isLoopInvariant(expression, outermost) && expander.isSafeToExpandAt(expression, outermost->getLoopPreheader()->getTerminator());
+}
+
+/* Whether both sides of a question, if there is one, are. */
+bool LoopNest::areInvariant(const std::optional<Comparison> &question) {
+  return !question || (isInvariant(question->left) && isInvariant(question->right));
 }
 
 /* Whether its absolute value is below 2^bits. */

@@ -2,6 +2,8 @@
 #ifndef WAOT_LOOP_NEST_H
 #define WAOT_LOOP_NEST_H
 
+#include "trip_count.h"
+
 #include "llvm/Analysis/LoopInfo.h"
 #include "llvm/Analysis/ScalarEvolution.h"
 #include "llvm/Analysis/ScalarEvolutionExpressions.h"
@@ -20,6 +22,7 @@ struct NestLoop {
   int parent;                                         /* index of the loop around it in the nest; -1 for the outermost */
   const llvm::SCEV *backedges;                        /* 64 bits, invariant in the nest */
   bool always;                                        /* runs in every iteration of its parent */
+  std::optional<Comparison> holds, pays;              /* questions about `backedges`, as in TripCount */
   unsigned own = 0;                                   /* instructions that are in no loop inside it */
   llvm::SmallVector<llvm::CallInst *, 4> charges{};   /* in every iteration */
   llvm::SmallVector<llvm::CallInst *, 4> sometimes{}; /* in some iterations only */
@@ -85,6 +88,7 @@ private:
   bool addStep(const llvm::SCEVAddRecExpr *recurrence, Index &index);
   bool addUnknown(const llvm::SCEV *term, Index &index);
   bool isInvariant(const llvm::SCEV *expression);
+  bool areInvariant(const std::optional<Comparison> &question);
   bool isSmall(const llvm::SCEV *expression, unsigned bits);
   void placeInStream(llvm::LoadInst *base, Index &index, Access access);
   void findEnds();

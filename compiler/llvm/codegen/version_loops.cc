@@ -33,10 +33,12 @@
 #include "../../../runtime-c/abi.h"
 
 #include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/InlineAsm.h"
 #include "llvm/IR/IntrinsicInst.h"
 #include "llvm/IR/MDBuilder.h"
 #include "llvm/Transforms/Utils/BasicBlockUtils.h"
 #include "llvm/Transforms/Utils/Cloning.h"
+#include "llvm/Transforms/Utils/Local.h"
 #include "llvm/Transforms/Utils/LoopUtils.h"
 #include "llvm/Transforms/Utils/PromoteMemToReg.h"
 #include "llvm/Transforms/Utils/ScalarEvolutionExpander.h"
@@ -70,6 +72,7 @@ private:
   Type *i64;
 
   /* Of the nest at hand. */
+  SmallVector<std::pair<BasicBlock *, Value *>, 3> questions; /* asked before the loop, each in a block; the plain copy is for those who say yes to all */
   SmallVector<Value *, 4> taken;       /* backedges of each loop */
   SmallVector<PHINode *, 4> iteration; /* number of the iteration; made where it is needed */
   SmallVector<Value *, 8> first;       /* of each stream: index of its least access in the first iteration, 64 bits */
@@ -91,18 +94,17 @@ private:
 
   /* Makes the two copies. Returns the one that is as it was, unless there is no need of two. */
   Loop *transform(Loop *loop) {
-    BasicBlock *check = loop->getLoopPreheader();
     SCEVExpander expander(evolution, "waot");
-    taken.clear();
-    for (const NestLoop &one : nest.loops) taken.push_back(expander.expandCodeFor(one.backedges, i64, check->getTerminator()));
-    Value *fits = emitCountChecks(check->getTerminator());
-    if (isa<ConstantInt>(fits) && !cast<ConstantInt>(fits)->isOne()) return nullptr; /* known to be too long: the loop stays as it is */
-    /* In a block of their own: short loops skip them. */
-    BasicBlock *range = isa<ConstantInt>(fits) ? check : SplitBlock(check, check->getTerminator(), &dominators, &info, nullptr, loop->getHeader()->getName() + ".range");
-    Value *inRange = emitRangeChecks(range->getTerminator(), expander);
-    Loop *exact = nullptr;
-    if (!isa<ConstantInt>(fits) || !isa<ConstantInt>(inRange)) exact = makeExactCopy(loop, check, fits, range, inRange);
-    else if (!cast<ConstantInt>(inRange)->isOne()) return nullptr; /* known to leave its memory */
+    questions.clear(), taken.clear();
+    bool alone = nest.loops.size() == 1;
+    if (alone && nest.loops[0].pays && !ask(loop, emitComparison(*nest.loops[0].pays, lastBefore(loop), expander), ".count")) return nullptr;
+    for (const NestLoop &one : nest.loops) {
+      Value *count = expander.expandCodeFor(one.backedges, i64, lastBefore(loop));
+      taken.push_back(one.pays ? hide(count, lastBefore(loop)) : count);
+    }
+    if (!ask(loop, emitCountChecks(lastBefore(loop), expander), ".range")) return nullptr; /* known to be too long: the loop stays as it is */
+    if (!ask(loop, emitRangeChecks(lastBefore(loop), expander), ".plain")) return nullptr; /* known to leave its memory */
+    Loop *exact = questions.empty() ? nullptr : makeExactCopy(loop);
     chargeWhole(loop);
     makePlain();
     evolution.forgetTopmostLoop(loop);
@@ -110,13 +112,40 @@ private:
     return exact;
   }
 
+  /* The same value, of which LLVM does not know where it comes from: passes that want a trip count would divide once more. */
+  static Value *hide(Value *value, Instruction *before) {
+    auto *type = FunctionType::get(value->getType(), {value->getType()}, false);
+    CallInst *same = IRBuilder<>(before).CreateCall(type, InlineAsm::get(type, "", "=r,0", false), {value});
+    same->setDoesNotAccessMemory();
+    same->setDoesNotThrow();
+    return same;
+  }
+
+  static Instruction *lastBefore(Loop *loop) { return loop->getLoopPreheader()->getTerminator(); }
+
+  /* Asks a question before the loop; what is emitted there from now on, in a block of its own, is for those who said yes. Returns whether anybody may. */
+  bool ask(Loop *loop, Value *answer, StringRef next) {
+    if (auto *known = dyn_cast<ConstantInt>(answer)) return known->isOne();
+    BasicBlock *block = loop->getLoopPreheader();
+    SplitBlock(block, block->getTerminator(), &dominators, &info, nullptr, loop->getHeader()->getName() + next);
+    questions.push_back({block, answer});
+    return true;
+  }
+
+  Value *emitComparison(const Comparison &question, Instruction *before, SCEVExpander &expander) {
+    Value *left = expander.expandCodeFor(question.left, question.left->getType(), before);
+    Value *right = expander.expandCodeFor(question.right, question.right->getType(), before);
+    return IRBuilder<>(before).CreateICmp(question.predicate, left, right);
+  }
+
   /* Whether the numbers of iterations suit the first copy: bounded as the arithmetic and the fuel law need it, and enough to be worth the checks. */
-  Value *emitCountChecks(Instruction *before) {
+  Value *emitCountChecks(Instruction *before, SCEVExpander &expander) {
     IRBuilder<> builder(before);
     Value *all = builder.getTrue(), *worth = builder.getFalse();
     SmallVector<Value *, 4> trips;
     SmallVector<APInt, 4> most; /* of trips, where it is at most 2^31 + 1 */
     for (auto [number, loop] : enumerate(nest.loops)) {
+      if (loop.holds) all = builder.CreateAnd(all, emitComparison(*loop.holds, before, expander));
       uint64_t limit = loop.sometimes.empty() ? MAX_BACKEDGES : std::min(MAX_BACKEDGES, MAX_UNCHARGED / loop.own);
       APInt range = APIntOps::umin(evolution.getUnsignedRangeMax(loop.backedges), APInt(64, limit));
       if (evolution.getUnsignedRangeMax(loop.backedges).ugt(limit)) all = builder.CreateAnd(all, builder.CreateICmpULE(taken[number], builder.getInt64(limit)));
@@ -172,16 +201,15 @@ private:
     return all;
   }
 
-  /* Clones the nest as it is; the checks decide between the two. Values used after the loop come through the exit block's phis, since the loop is in LCSSA form. */
-  Loop *makeExactCopy(Loop *loop, BasicBlock *check, Value *fits, BasicBlock *range, Value *inRange) {
-    BasicBlock *exit = loop->getExitBlock();
-    BasicBlock *preheader = SplitBlock(range, range->getTerminator(), &dominators, &info, nullptr, loop->getHeader()->getName() + ".plain");
+  /* Clones the nest as it is; the questions decide between the two. Values used after the loop come through the exit block's phis, since the loop is in LCSSA form. */
+  Loop *makeExactCopy(Loop *loop) {
+    BasicBlock *exit = loop->getExitBlock(), *check = questions.front().first;
     ValueToValueMapTy map;
     SmallVector<BasicBlock *, 8> blocks;
-    Loop *exact = cloneLoopWithPreheader(preheader, check, loop, map, ".exact", &info, &dominators, blocks);
+    Loop *exact = cloneLoopWithPreheader(loop->getLoopPreheader(), check, loop, map, ".exact", &info, &dominators, blocks);
     remapInstructionsInBlocks(blocks, map);
-    ReplaceInstWithInst(range->getTerminator(), BranchInst::Create(preheader, exact->getLoopPreheader(), inRange));
-    if (check != range) ReplaceInstWithInst(check->getTerminator(), BranchInst::Create(range, exact->getLoopPreheader(), fits));
+    for (auto [block, answer] : questions)
+      ReplaceInstWithInst(block->getTerminator(), BranchInst::Create(block->getSingleSuccessor(), exact->getLoopPreheader(), answer));
     for (PHINode &phi : exit->phis()) {
       Value *value = phi.getIncomingValueForBlock(loop->getLoopLatch());
       auto mapped = map.find(value);
@@ -256,6 +284,18 @@ private:
       else cast<StoreInst>(access.inst)->setVolatile(false);
     }
     separate();
+    for (auto [number, loop] : enumerate(nest.loops))
+      if (loop.holds) count(number);
+  }
+
+  /* Lets a loop end when its iterations are over, which scalar evolution understands, and not by what held under a condition. */
+  void count(unsigned number) {
+    Loop *loop = nest.loops[number].loop;
+    auto *branch = cast<BranchInst>(loop->getLoopLatch()->getTerminator());
+    Value *condition = branch->getCondition();
+    auto goOn = branch->getSuccessor(0) == loop->getHeader() ? CmpInst::ICMP_NE : CmpInst::ICMP_EQ;
+    branch->setCondition(IRBuilder<>(branch).CreateICmp(goOn, iterationOf(number), taken[number]));
+    RecursivelyDeleteTriviallyDeadInstructions(condition);
   }
 
   /* Where a stream's accesses are at least and at most, in any execution of the nest: offsets from its memory's base. */
