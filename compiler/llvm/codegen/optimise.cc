@@ -104,6 +104,7 @@ static const char PLAIN[] = "always-inline,function(sroa,early-cse)";
 /* What every pipeline ends with. */
 static void addLast(ModulePassManager &passes, bool merge) {
   if (merge) passes.addPass(createModuleToFunctionPassAdaptor(MergeChargesPass()));
+  if (merge) passes.addPass(createModuleToFunctionPassAdaptor(RepeatDispatchPass()));
   passes.addPass(createModuleToFunctionPassAdaptor(LocateFaultsPass()));
   passes.addPass(createModuleToFunctionPassAdaptor(CheckChargesPass()));
 }

@@ -44,6 +44,11 @@ struct LocateFaultsPass : llvm::PassInfoMixin<LocateFaultsPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 
+/* See repeat_dispatch.cc. */
+struct RepeatDispatchPass : llvm::PassInfoMixin<RepeatDispatchPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+
 /* See check_charges.cc. The last that changes charges. */
 struct CheckChargesPass : llvm::PassInfoMixin<CheckChargesPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
