@@ -10,6 +10,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ABI_VERSION } from '../runtime-c/abi.js';
+import { native } from '../loader/native.js';
 import { parseSize } from './cli/size.js';
 import { type BuildOptions, type BuildResult, resolveOptions } from './options.js';
 
@@ -91,17 +92,9 @@ export function cacheKey(bytes: Uint8Array, options: BuildOptions, sourceMap = '
   // What does not change the code is not part of the key.
   const { name: _name, onProgress: _onProgress, readSourceMap: _read, jobs: _jobs, memoryBudget: _memory, profile: _profile, costTable, ...rest } = resolveOptions(options);
   const what = { ...rest, costTable: costTable?.sha256, version: packageVersion(), abi: ABI_VERSION, compiler: compilerStamp(cacheFolder()), node: process.version };
-  const cpu = rest.cpu === 'native' ? readCpuModel() : '';
+  // `native` differs from machine to machine, and a home folder may be shared between them.
+  const cpu = rest.cpu.includes('native') ? String(native().cpuFeatures) : '';
   return createHash('sha256').update(JSON.stringify([Object.entries(what).sort(), cpu, sourceMap])).update('\0').update(bytes).digest('hex');
-}
-
-/** `native` differs from machine to machine, and a home folder may be shared between them. */
-function readCpuModel(): string {
-  try {
-    return readFileSync('/proc/cpuinfo', 'utf8').split('\n').filter((line) => /^(model name|flags)\b/.test(line)).slice(0, 2).join();
-  } catch {
-    return '';
-  }
 }
 
 export interface CachedArtifact {

@@ -8,10 +8,10 @@ import { join } from 'node:path';
 import { Arch } from '../runtime-c/abi.js';
 import { emitDescriptor } from './emit/descriptor.js';
 import { emitPartition } from './emit/function.js';
-import { type ModulePlan, type PartitionPlan, planModule } from './emit/plan.js';
+import { type ModulePlan, type PartitionPlan, planLevel, planModule } from './emit/plan.js';
 import { compile, resolveCpu, version, type CompileOptions } from './llvm/codegen.js';
 import { preludeText } from './llvm/prelude.js';
-import { findTarget } from './llvm/target.js';
+import { findTarget, type ResolvedCpu } from './llvm/target.js';
 import { vectorPrelude } from './llvm/prelude-simd.js';
 import { writeManifest } from './manifest.js';
 import type { Progress, ResolvedOptions } from './options.js';
@@ -40,7 +40,10 @@ export type RewritePrelude = (text: string) => string;
 const JOB_BYTES = 48 * 1024 * 1024;
 const JOB_BYTES_PER_BYTE = 2500;
 
-/** Compiles the partitions of one module, and keeps account. */
+/** Code for one CPU level. */
+interface Level extends ResolvedCpu { readonly plan: ModulePlan }
+
+/** Compiles the partitions of one module, for each level, and keeps account. */
 class Job {
   readonly times = { parse: 0, lower: 0, codegen: 0, scan: 0 };
   private readonly profiles: PartitionProfile[] = [];
@@ -52,22 +55,23 @@ class Job {
   }
 
   /** The functions, lowered partition by partition, large ones first; each goes to the code generator's threads while the next is being lowered. */
-  async compilePartitions(): Promise<Uint8Array[]> {
-    const { partitions } = this.plan;
+  async compilePartitions(levels: readonly Level[]): Promise<Uint8Array[]> {
+    const partitions = levels.flatMap((level) => this.plan.partitions.map((partition, number) => ({ ...partition, level, number })));
     const scratch = mkdtempSync(join(tmpdir(), 'wasm-aot-'));
     const outputs = new Array<Uint8Array>(partitions.length);
     const order = partitions.map((_, i) => i).sort((a, b) => partitions[b].bytes - partitions[a].bytes || a - b);
     let done = 0;
     try {
-      await Promise.all(order.map(async (number, i) => {
+      await Promise.all(order.map(async (place, i) => {
+        const { level, number } = partitions[place];
         const start = performance.now();
-        const builder = emitPartition(this.plan, number);
+        const builder = emitPartition(level.plan, number);
         const lowered = performance.now();
-        const bitcode = builder.writeBitcode(join(scratch, `${number}.bc`));
+        const bitcode = builder.writeBitcode(join(scratch, `${place}.bc`));
         const prelude = this.rewrite(`${this.options.prelude}${vectorPrelude(archName(this.options.triple), builder.helperNames)}`);
         const own = { lower: lowered - start, bitcode: performance.now() - lowered };
         this.report({ stage: 'lower', done: i + 1, total: partitions.length });
-        outputs[number] = await this.generate(bitcode, { ...this.options, prelude, effort: partitions[number].effort }, partitions[number], own);
+        outputs[place] = await this.generate(bitcode, { ...this.options, cpu: level.cpu, features: level.features, prelude, effort: partitions[place].effort }, partitions[place], own);
         this.report({ stage: 'codegen', done: ++done, total: partitions.length });
       }));
       return outputs;
@@ -77,7 +81,7 @@ class Job {
   }
 
   /** Code for one LLVM module; an object is scanned before anything else sees it. */
-  async generate(input: Uint8Array, options: CompileOptions, { from, to, bytes, effort }: PartitionPlan, own = { lower: 0, bitcode: 0 }): Promise<Uint8Array> {
+  async generate(input: Uint8Array, options: CompileOptions, { from, to, bytes, effort, level: { plan } = { plan: this.plan } }: PartitionPlan & { level?: { plan: ModulePlan } }, own = { lower: 0, bitcode: 0 }): Promise<Uint8Array> {
     return await this.schedule.run(JOB_BYTES + bytes * JOB_BYTES_PER_BYTE, async () => {
       const { output, cpu, trace } = await compile(input, options);
       const scan = options.emit === 'obj' ? (await scanObject(output, options)).milliseconds : 0;
@@ -85,7 +89,7 @@ class Job {
       this.times.codegen += cpu.read + cpu.passes + cpu.emit;
       this.times.scan += scan;
       this.profiles.push({ from, functions: to - from, bytes, outputBytes: output.length, effort, cpu: { ...own, ...cpu, scan } });
-      if (trace !== undefined) this.traces.add(trace, new Set(this.plan.symbols.slice(this.plan.module.importedFuncs + from, this.plan.module.importedFuncs + to)));
+      if (trace !== undefined) this.traces.add(trace, new Set(plan.symbols.slice(plan.module.importedFuncs + from, plan.module.importedFuncs + to)));
       return output;
     });
   }
@@ -101,15 +105,18 @@ export async function compileModule(bytes: Uint8Array, options: ResolvedOptions,
   const plan = planModule(parseModule(bytes, { name: options.name, features: resolveFeatures(options.features) }), options);
   const parse = performance.now() - start;
   const triple = options.target;
-  const cpu = resolveCpu(options.cpu, triple);
+  const [least, ...others] = options.cpu.map((level, i): Level => ({ ...resolveCpu(level, triple), plan: i === 0 ? plan : planLevel(plan, level) }));
   const emit = options.emit === 'artifact' ? 'obj' : options.emit;
   const compileOptions: CompileOptions = {
-    triple, cpu: cpu.cpu, features: cpu.features, prelude: preludeText(archName(triple)), optLevel: options.optLevel, emit, profile: options.profile,
+    triple, cpu: least.cpu, features: least.features, prelude: preludeText(archName(triple)), optLevel: options.optLevel, emit, profile: options.profile,
   };
-  const manifest = writeManifest(plan, { triple, cpu: cpu.cpu, features: cpu.required, llvm: version() });
-  const descriptor = emitDescriptor(plan, { arch: archName(triple), os: findTarget(triple).os, requiredFeatures: cpu.required, manifest });
+  const manifest = writeManifest(plan, {
+    triple, cpu: least.cpu, features: least.required, llvm: version(), levels: others.map(({ cpu, required }) => ({ cpu, features: required })),
+  });
+  const identity = { arch: archName(triple), os: findTarget(triple).os, requiredFeatures: least.required, manifest };
+  const descriptor = emitDescriptor(plan, identity, others.map(({ required, plan: own }) => ({ plan: own, requiredFeatures: required })));
   const job = new Job(plan, compileOptions, report, rewrite);
-  const outputs = await job.compilePartitions();
+  const outputs = await job.compilePartitions([least, ...others]);
   outputs.push(await job.generate(Buffer.from(descriptor), { ...compileOptions, prelude: '' }, { from: 0, to: 0, bytes: 0, effort: 'full' }));
-  return { outputs, partitions: plan.partitions.length, milliseconds: { ...job.times, parse }, ...(options.profile ? { profile: job.profile() } : {}) };
+  return { outputs, partitions: outputs.length - 1, milliseconds: { ...job.times, parse }, ...(options.profile ? { profile: job.profile() } : {}) };
 }

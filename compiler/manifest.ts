@@ -7,7 +7,7 @@ import type { ModulePlan } from './emit/plan.js';
 import type { ExternType, Limits, WasmModule } from './wasm/module.js';
 
 /** What the code was generated for. */
-export interface ManifestTarget { readonly triple: string; readonly cpu: string; readonly features: readonly string[]; readonly llvm: string }
+export interface ManifestTarget { readonly triple: string; readonly cpu: string; readonly features: readonly string[]; readonly llvm: string; /** Of code for other levels. */ readonly levels: readonly { readonly cpu: string; readonly features: readonly string[] }[] }
 
 const limits = ({ min, max }: Limits) => (max === undefined ? { min } : { min, max });
 
@@ -49,7 +49,10 @@ export function writeManifest(plan: ModulePlan, target: ManifestTarget): string 
     abiVersion: ABI_VERSION,
     producer: { name: 'wasm-aot', version: packageVersion(), llvm: target.llvm },
     source: { name: options.name, sha256: createHash('sha256').update(module.bytes).digest('hex'), bytes: module.bytes.length },
-    target: { triple: target.triple, cpu: target.cpu, features: [...target.features] },
+    target: {
+      triple: target.triple, cpu: target.cpu, features: [...target.features],
+      ...(target.levels.length > 0 ? { levels: target.levels.map(({ cpu, features }) => ({ cpu, features: [...features] })) } : {}),
+    },
     options: { optLevel: options.optLevel, debug: options.debug, fuel: options.fuel, nan: options.nan },
     ...(options.fuel === 'none' ? {} : { costTable: { name: costs.name, sha256: costs.sha256 } }),
     ...(namesTypes ? { types: module.types.map(({ params, results }) => ({ params: [...params], results: [...results] })) } : {}),

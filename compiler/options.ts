@@ -35,8 +35,10 @@ export interface BuildOptions {
   readonly nan?: 'native' | 'canonical';
   /** Triple of the machine to compile for. Default `x86_64-unknown-linux-gnu`; or `aarch64-unknown-linux-gnu`, `x86_64-apple-darwin`, `arm64-apple-darwin`. */
   readonly target?: string;
-  /** CPU level, for x86-64 only. Default `v3`. */
-  readonly cpu?: CpuLevel;
+  /**
+   * CPU level, for x86-64 only; or several, of v2, v3 and v4: the artifact then has code for each, and the best that a CPU can run is chosen when it is loaded. Default `v3`.
+   */
+  readonly cpu?: CpuLevel | readonly CpuLevel[];
   /** Features of WebAssembly to switch, by their names in `compiler/wasm/features.ts`: on, and then off. Default: all that are finished are on. */
   readonly features?: { readonly enable?: readonly string[]; readonly disable?: readonly string[] };
   /** What to return. Default `artifact`. */
@@ -77,7 +79,7 @@ export interface BuildResult {
 }
 
 type Optional = 'onProgress' | 'costTable' | 'features' | 'readSourceMap';
-type Resolved = Required<Omit<BuildOptions, Optional>> & Pick<BuildOptions, Optional>;
+type Resolved = Required<Omit<BuildOptions, Optional | 'cpu'>> & Pick<BuildOptions, Optional> & { /** Ascending. */ readonly cpu: readonly CpuLevel[] };
 /** Options with every default filled in. */
 export type ResolvedOptions = Resolved;
 
@@ -88,7 +90,6 @@ const ALLOWED: { readonly [K in keyof BuildOptions]?: readonly unknown[] } = {
   profile: [true, false],
   nan: ['native', 'canonical'],
   target: TARGETS.map((row) => row.triple),
-  cpu: CPU_LEVELS,
   emit: ['artifact', 'obj', 'asm', 'ir', 'bc'],
 };
 const NAMES: readonly (keyof BuildOptions)[] = ['name', 'optLevel', 'fuel', 'costTable', 'debug', 'pathMap', 'readSourceMap', 'nan', 'target', 'cpu', 'features', 'emit', 'jobs', 'memoryBudget', 'profile', 'onProgress'];
@@ -120,11 +121,24 @@ export function resolveOptions(options: BuildOptions = {}): ResolvedOptions {
   if (cpu !== undefined && !target.startsWith('x86_64')) {
     throw new CompileError({ kind: 'usage', message: `cpu cannot be ${JSON.stringify(cpu)} for ${target}`, note: 'the CPU levels are those of x86-64' });
   }
+  const levels = resolveCpuLevels(cpu ?? 'v3');
   return {
-    name: 'module.wasm', optLevel: 2, fuel: 'outband', debug: false, pathMap: [], nan: 'native', target: DEFAULT_TRIPLE, cpu: 'v3', emit: 'artifact',
+    name: 'module.wasm', optLevel: 2, fuel: 'outband', debug: false, pathMap: [], nan: 'native', target: DEFAULT_TRIPLE, emit: 'artifact',
     jobs: availableParallelism(), memoryBudget: Math.floor(totalmem() / 2), profile: false,
     ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
+    cpu: levels,
   } as ResolvedOptions;
+}
+
+/** The levels to compile for, the least first. @throws {CompileError} of kind `usage`. */
+function resolveCpuLevels(cpu: CpuLevel | readonly CpuLevel[]): CpuLevel[] {
+  const levels = typeof cpu === 'string' ? [cpu] : [...cpu];
+  const unknown = levels.find((level) => !CPU_LEVELS.includes(level));
+  if (unknown !== undefined || levels.length === 0) throw new CompileError({ kind: 'usage', message: `cpu cannot be ${JSON.stringify(unknown ?? cpu)}`, note: `it is one of ${CPU_LEVELS.join(', ')}` });
+  if (levels.length > 1 && levels.some((level) => level === 'native' || level === 'baseline')) {
+    throw new CompileError({ kind: 'usage', message: `cpu cannot be ${JSON.stringify(levels)}`, note: 'several levels are of v2, v3 and v4' });
+  }
+  return CPU_LEVELS.filter((level) => levels.includes(level));
 }
 
 /** The known name with the smallest Levenshtein distance to `name`. */

@@ -18,7 +18,7 @@ export interface ArtifactHeader {
   readonly fuel: FuelModeName;
   readonly arch: keyof typeof Arch;
   readonly os: keyof typeof Os;
-  /** CPU features that it needs. */
+  /** CPU features that it needs, by the least level that it has code for. */
   readonly cpuFeatures: string[];
   /** Size of the file in bytes. */
   readonly fileSize: number;
@@ -36,6 +36,11 @@ const HASH_SIZE = 32;
 const HEADER_LAYOUT = layoutStruct(DESCRIPTOR_STRUCTS.find((s) => s.name === 'note_header') as (typeof DESCRIPTOR_STRUCTS)[number]);
 
 const nameOf = <T extends Record<string, number>>(table: T, code: number): keyof T | undefined => Object.keys(table).find((name) => table[name] === code);
+
+/** Names of the CPU features in a bit set. */
+export function cpuFeatureNames(set: bigint): string[] {
+  return Array.from({ length: 64 }, (_, bit) => bit).filter((bit) => set >> BigInt(bit) & 1n).map((bit) => nameOf(CpuFeature, bit) ?? `feature ${bit}`);
+}
 
 function readFile(path: string): Buffer {
   let fd: number | undefined;
@@ -89,8 +94,7 @@ function readHeader(bytes: Buffer, { arch: machine, sealed, macho }: Container, 
   if (u64('file_size') !== BigInt(sealed.end)) {
     refuse(`${BigInt(sealed.end) < u64('file_size') ? 'truncated' : 'something was added to it'}: it has ${sealed.end} bytes and should have ${u64('file_size')}`);
   }
-  const features = u64('cpu_features');
-  const cpuFeatures = Array.from({ length: 64 }, (_, bit) => bit).filter((bit) => features >> BigInt(bit) & 1n).map((bit) => nameOf(CpuFeature, bit) ?? `feature ${bit}`);
+  const cpuFeatures = cpuFeatureNames(u64('cpu_features'));
   const hash = bytes.toString('hex', note.start + offsets.hash0, note.start + offsets.hash0 + 32);
   return { abiVersion, fuel: fuel as FuelModeName, arch, os, cpuFeatures, fileSize: bytes.length, hash };
 }

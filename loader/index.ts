@@ -12,7 +12,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import type { Worker } from 'node:worker_threads';
-import { openArtifact } from './artifact.js';
+import { cpuFeatureNames, openArtifact } from './artifact.js';
 import type { Imports } from './imports.js';
 import { artifacts, Instance, type InstanceOptions } from './instance.js';
 import type { Manifest } from './manifest.js';
@@ -47,6 +47,11 @@ const describeImport = (extern: NativeExtern): ImportDescriptor => ({ module: ex
 export class Module {
   /** What the artifact says of itself: source, target, options, cost table, imports, exports. */
   readonly manifest: Manifest;
+  /**
+   * The CPU features that its code needs, such as `avx2`. An artifact can have code for several levels (`build --cpu v2,v3`): these are those of the code that runs, the best for this CPU
+   * and for the level that the environment variable WASM_AOT_CPU (v2, v3, v4) allows at most when the process first loads the artifact.
+   */
+  readonly cpuFeatures: readonly string[];
 
   /** As `load(path)`. */
   constructor(path: string | URL) {
@@ -54,6 +59,7 @@ export class Module {
     const artifact = openArtifact(file);
     artifacts.set(this, artifact);
     this.manifest = artifact.manifest;
+    this.cpuFeatures = cpuFeatureNames(artifact.cpuFeatures);
   }
   /** The imports, in order. */
   imports(): ImportDescriptor[] {

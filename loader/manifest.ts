@@ -19,7 +19,8 @@ export interface Manifest {
   producer: { name: 'wasm-aot'; version: string; llvm: string };
   /** The wasm it was compiled from. */
   source: { name: string; sha256: string; bytes: number };
-  target: { triple: string; cpu: string; features: string[] };
+  /** `cpu` and `features`: of the code for the least level; `levels`: of that for others, if there is any, each better than those before it. */
+  target: { triple: string; cpu: string; features: string[]; levels?: { cpu: string; features: string[] }[] };
   options: { optLevel: 0 | 1 | 2 | 3; debug: boolean; fuel: FuelModeName; nan: 'native' | 'canonical' };
   /** The cost table: its name, and the SHA-256 of its canonical JSON (absent when `fuel` is none). */
   costTable?: { name: string; sha256: string };

@@ -30,6 +30,8 @@ export interface NativeArtifact {
   readonly handle: Handle;
   readonly manifest: string;
   readonly fuelMode: number;
+  /** Bit set of CpuFeature. */
+  readonly cpuFeatures: bigint;
   readonly imports: readonly NativeExtern[];
   readonly exports: readonly NativeExtern[];
 }
@@ -45,6 +47,8 @@ export const InterruptBit = { request: 1, timeout: 2, signal: 4, ending: 8 } as 
 export interface Native {
   readonly version: string;
   readonly abiVersion: number;
+  /** Bit set of CpuFeature: what code may use here. */
+  readonly cpuFeatures: bigint;
   setup(hooks: Hooks, threadId: number): void;
   /** Keeps an addon that is loaded from being unloaded when the worker that loaded it ends. */
   keepLoaded(path: string): boolean;

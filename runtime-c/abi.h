@@ -2,7 +2,7 @@
 #ifndef WAOT_ABI_H
 #define WAOT_ABI_H
 
-#define WAOT_ABI_VERSION 4
+#define WAOT_ABI_VERSION 5
 #define WAOT_NOTE_NAME "wasmaot"
 #define WAOT_MACHO_NOTES "__wasm_aot"
 #define WAOT_NOTE_TYPE_HEADER 1
@@ -188,6 +188,12 @@
   X(16, "avx512cd") \
   X(17, "avx512dq") \
   X(18, "avx512vl") \
+
+/* X(name, features) for every level of x86-64, ascending: the bit set of CPU features that it has. */
+#define WAOT_CPU_LEVEL_TABLE(X) \
+  X("v2", UINT64_C(0x3f)) \
+  X("v3", UINT64_C(0x3fff)) \
+  X("v4", UINT64_C(0x7ffff)) \
 
 #ifndef __ASSEMBLER__
 #include <stddef.h>
@@ -459,6 +465,15 @@ _Static_assert(offsetof(struct waot_elem_desc, length) == 24, "waot_elem_desc.le
 _Static_assert(offsetof(struct waot_elem_desc, valtype) == 32, "waot_elem_desc.valtype");
 _Static_assert(sizeof(struct waot_elem_desc) == 40, "waot_elem_desc");
 
+/* The code of another CPU level: everything else of the descriptor holds for all levels. */
+struct waot_level_desc {
+  uint64_t cpu_features; /* bit set of CpuFeature: all are needed */
+  void *funcrefs; /* funcref_desc[funcref_count]: as module_desc.funcrefs, but for the code */
+};
+_Static_assert(offsetof(struct waot_level_desc, cpu_features) == 0, "waot_level_desc.cpu_features");
+_Static_assert(offsetof(struct waot_level_desc, funcrefs) == 8, "waot_level_desc.funcrefs");
+_Static_assert(sizeof(struct waot_level_desc) == 16, "waot_level_desc");
+
 /* A function in which fuel may be owed; both fields are distances from the row itself. See OWED_ROWS_SECTION. */
 struct waot_owed_row {
   int32_t function; /* to the first byte of its code */
@@ -492,7 +507,7 @@ struct waot_module_desc {
   uint32_t data_count;
   uint32_t elem_count;
   uint32_t start; /* funcref slot of the start function, or all ones */
-  uint32_t reserved; /* zero */
+  uint32_t level_count; /* levels beyond that of funcrefs, which is the least */
   void *types; /* type_desc[] */
   void *imports; /* import_desc[] */
   void *funcrefs; /* funcref_desc[] */
@@ -504,6 +519,7 @@ struct waot_module_desc {
   void *elems; /* elem_desc[] */
   void *owed_rows; /* owed_row[], ascending by function; NULL when there is none */
   void *owed_rows_end; /* their end */
+  void *levels; /* level_desc[level_count], each better than those before it */
 };
 _Static_assert(offsetof(struct waot_module_desc, abi_version) == 0, "waot_module_desc.abi_version");
 _Static_assert(offsetof(struct waot_module_desc, fuel_mode) == 4, "waot_module_desc.fuel_mode");
@@ -527,7 +543,7 @@ _Static_assert(offsetof(struct waot_module_desc, export_count) == 92, "waot_modu
 _Static_assert(offsetof(struct waot_module_desc, data_count) == 96, "waot_module_desc.data_count");
 _Static_assert(offsetof(struct waot_module_desc, elem_count) == 100, "waot_module_desc.elem_count");
 _Static_assert(offsetof(struct waot_module_desc, start) == 104, "waot_module_desc.start");
-_Static_assert(offsetof(struct waot_module_desc, reserved) == 108, "waot_module_desc.reserved");
+_Static_assert(offsetof(struct waot_module_desc, level_count) == 108, "waot_module_desc.level_count");
 _Static_assert(offsetof(struct waot_module_desc, types) == 112, "waot_module_desc.types");
 _Static_assert(offsetof(struct waot_module_desc, imports) == 120, "waot_module_desc.imports");
 _Static_assert(offsetof(struct waot_module_desc, funcrefs) == 128, "waot_module_desc.funcrefs");
@@ -539,7 +555,8 @@ _Static_assert(offsetof(struct waot_module_desc, datas) == 168, "waot_module_des
 _Static_assert(offsetof(struct waot_module_desc, elems) == 176, "waot_module_desc.elems");
 _Static_assert(offsetof(struct waot_module_desc, owed_rows) == 184, "waot_module_desc.owed_rows");
 _Static_assert(offsetof(struct waot_module_desc, owed_rows_end) == 192, "waot_module_desc.owed_rows_end");
-_Static_assert(sizeof(struct waot_module_desc) == 200, "waot_module_desc");
+_Static_assert(offsetof(struct waot_module_desc, levels) == 200, "waot_module_desc.levels");
+_Static_assert(sizeof(struct waot_module_desc) == 208, "waot_module_desc");
 
 /* Descriptor bytes of the NOTE_HEADER note: what a loader checks before it maps anything. */
 struct waot_note_header {
@@ -547,7 +564,7 @@ struct waot_note_header {
   uint32_t fuel_mode; /* FuelMode */
   uint32_t arch; /* Arch */
   uint32_t os; /* Os */
-  uint64_t cpu_features; /* bit set of CpuFeature: all are needed */
+  uint64_t cpu_features; /* bit set of CpuFeature: all are needed, by the least level that the artifact has */
   uint64_t file_size; /* size of the whole file in bytes; Mach-O: without the code signature at its end */
   uint64_t hash0; /* SHA-256, in digest order, of as much of the file, with these 32 bytes zero (Mach-O: and what signing changes, see seal_macho.ts) */
   uint64_t hash1;

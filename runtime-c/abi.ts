@@ -7,7 +7,7 @@
  */
 
 /** Raised whenever an artifact compiled before the change could misbehave with a runtime built after it. */
-export const ABI_VERSION = 4;
+export const ABI_VERSION = 5;
 
 /** Name of the notes (in the form of ELF's; `namesz` counts the terminating NUL) that carry the header and the manifest of an artifact. */
 export const NOTE_NAME = 'wasmaot';
@@ -84,6 +84,20 @@ export const CpuFeature = {
   sse3: 0, ssse3: 1, 'sse4.1': 2, 'sse4.2': 3, popcnt: 4, cx16: 5, avx: 6, avx2: 7, bmi: 8, bmi2: 9, f16c: 10, fma: 11,
   lzcnt: 12, movbe: 13, avx512f: 14, avx512bw: 15, avx512cd: 16, avx512dq: 17, avx512vl: 18,
 } as const;
+export type CpuFeatureName = keyof typeof CpuFeature;
+
+/** The psABI's micro-architecture levels of x86-64, ascending: what each adds to the one before, as far as CpuFeature names it. */
+export const CPU_LEVEL_TABLE = [
+  { name: 'v2', adds: ['sse3', 'ssse3', 'sse4.1', 'sse4.2', 'popcnt', 'cx16'] },
+  { name: 'v3', adds: ['avx', 'avx2', 'bmi', 'bmi2', 'f16c', 'fma', 'lzcnt', 'movbe'] },
+  { name: 'v4', adds: ['avx512f', 'avx512bw', 'avx512cd', 'avx512dq', 'avx512vl'] },
+] as const satisfies readonly { name: string; adds: readonly CpuFeatureName[] }[];
+export type CpuLevelName = (typeof CPU_LEVEL_TABLE)[number]['name'];
+
+/** Every feature of an x86-64 level and of those below it. */
+export function cpuLevelFeatures(name: CpuLevelName): CpuFeatureName[] {
+  return CPU_LEVEL_TABLE.slice(0, CPU_LEVEL_TABLE.findIndex((level) => level.name === name) + 1).flatMap((level) => [...level.adds]);
+}
 
 /**
  * How an activation ended: the value in the status register at the landing. 0 is a normal return. The codes below 64 are
@@ -241,6 +255,9 @@ export const DESCRIPTOR_STRUCTS = [
     f('mode', 'u32', 'SegmentMode'), f('table', 'u32', ''), f('offset', 'ptr', 'const_expr, or NULL'), f('items', 'ptr', 'const_expr array'), f('length', 'u64', ''),
     f('valtype', 'u64', 'ValType or RefType of the elements'),
   ] },
+  { name: 'level_desc', doc: 'The code of another CPU level: everything else of the descriptor holds for all levels.', fields: [
+    f('cpu_features', 'u64', 'bit set of CpuFeature: all are needed'), f('funcrefs', 'ptr', 'funcref_desc[funcref_count]: as module_desc.funcrefs, but for the code'),
+  ] },
   { name: 'owed_row', doc: 'A function in which fuel may be owed; both fields are distances from the row itself. See OWED_ROWS_SECTION.', fields: [
     f('function', 'i32', 'to the first byte of its code'), f('entries', 'i32', 'to its entries'),
   ] },
@@ -255,14 +272,15 @@ export const DESCRIPTOR_STRUCTS = [
     f('imported_memory_count', 'u32', ''), f('imported_global_count', 'u32', ''),
     f('func_count', 'u32', 'function index space'), f('funcref_count', 'u32', ''), f('table_count', 'u32', ''), f('memory_count', 'u32', ''), f('global_count', 'u32', ''),
     f('export_count', 'u32', ''), f('data_count', 'u32', ''), f('elem_count', 'u32', ''),
-    f('start', 'u32', 'funcref slot of the start function, or all ones'), f('reserved', 'u32', 'zero'),
+    f('start', 'u32', 'funcref slot of the start function, or all ones'), f('level_count', 'u32', 'levels beyond that of funcrefs, which is the least'),
     f('types', 'ptr', 'type_desc[]'), f('imports', 'ptr', 'import_desc[]'), f('funcrefs', 'ptr', 'funcref_desc[]'), f('tables', 'ptr', 'limits_desc[]'),
     f('memories', 'ptr', 'limits_desc[]'), f('globals', 'ptr', 'global_desc[]'), f('exports', 'ptr', 'export_desc[]'), f('datas', 'ptr', 'data_desc[]'), f('elems', 'ptr', 'elem_desc[]'),
     f('owed_rows', 'ptr', 'owed_row[], ascending by function; NULL when there is none'), f('owed_rows_end', 'ptr', 'their end'),
+    f('levels', 'ptr', 'level_desc[level_count], each better than those before it'),
   ] },
   { name: 'note_header', doc: 'Descriptor bytes of the NOTE_HEADER note: what a loader checks before it maps anything.', fields: [
     f('abi_version', 'u32', 'ABI_VERSION'), f('fuel_mode', 'u32', 'FuelMode'), f('arch', 'u32', 'Arch'), f('os', 'u32', 'Os'),
-    f('cpu_features', 'u64', 'bit set of CpuFeature: all are needed'), f('file_size', 'u64', 'size of the whole file in bytes; Mach-O: without the code signature at its end'),
+    f('cpu_features', 'u64', 'bit set of CpuFeature: all are needed, by the least level that the artifact has'), f('file_size', 'u64', 'size of the whole file in bytes; Mach-O: without the code signature at its end'),
     f('hash0', 'u64', 'SHA-256, in digest order, of as much of the file, with these 32 bytes zero (Mach-O: and what signing changes, see seal_macho.ts)'), f('hash1', 'u64', ''), f('hash2', 'u64', ''), f('hash3', 'u64', ''),
   ] },
 ] as const satisfies readonly AbiStruct[];

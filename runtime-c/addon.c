@@ -137,7 +137,7 @@ NAPI_MODULE_INIT() {
   e->env = env;
   e->next_id = 1;
   e->epoch = 1;
-  napi_value version, abi;
+  napi_value version, abi, cpu;
   if (napi_set_instance_data(env, e, finalize_env, NULL) != napi_ok) {
     free(e);
     return addon_type_error(env, "cannot set up the addon");
@@ -149,5 +149,7 @@ NAPI_MODULE_INIT() {
   napi_set_named_property(env, exports, "version", version);
   napi_create_uint32(env, waot_abi_version(), &abi);
   napi_set_named_property(env, exports, "abiVersion", abi);
+  napi_create_bigint_uint64(env, waot_cpu_features(), &cpu);
+  napi_set_named_property(env, exports, "cpuFeatures", cpu);
   return exports;
 }

@@ -119,9 +119,9 @@ static napi_value describe_all(napi_env env, const waot_artifact *artifact, uint
   return array;
 }
 
-/* artifactOpen(path): { handle, manifest: string, fuelMode, imports, exports }, or throws */
+/* artifactOpen(path): { handle, manifest: string, fuelMode, cpuFeatures: bigint, imports, exports }, or throws */
 napi_value addon_artifact_open(napi_env env, napi_callback_info info) {
-  napi_value argv[1], result, handle;
+  napi_value argv[1], result, handle, features;
   waot_error error = {0};
   if (!addon_args(env, info, 1, argv)) return NULL;
   char *path = get_path(env, argv[0]);
@@ -145,6 +145,8 @@ napi_value addon_artifact_open(napi_env env, napi_callback_info info) {
   napi_set_named_property(env, result, "handle", handle);
   set_string(env, result, "manifest", manifest, manifest == NULL ? 0 : length);
   set_number(env, result, "fuelMode", waot_artifact_fuel_mode(artifact));
+  napi_create_bigint_uint64(env, waot_artifact_cpu_features(artifact), &features);
+  napi_set_named_property(env, result, "cpuFeatures", features);
   napi_set_named_property(env, result, "imports", describe_all(env, artifact, waot_artifact_import_count(artifact), waot_artifact_import));
   napi_set_named_property(env, result, "exports", describe_all(env, artifact, waot_artifact_export_count(artifact), waot_artifact_export));
   return result;

@@ -81,6 +81,7 @@ static int check_target(const struct waot_note_header *header, const char *path,
   if (header->arch != ARCH || header->os != OS) {
     return waot_error_set(error, WAOT_ERROR_TARGET, 0, "%s: made for another target (architecture %" PRIu32 ", system %" PRIu32 ")", path, header->arch, header->os);
   }
+  if (!waot_cpu_limit_is_known()) return waot_error_set(error, WAOT_ERROR_ARGUMENT, 0, "the environment variable WASM_AOT_CPU must be v2, v3 or v4");
   uint64_t missing = header->cpu_features & ~waot_cpu_features();
   if (missing == 0) return 0;
   char names[300] = "";
@@ -91,7 +92,7 @@ static int check_target(const struct waot_note_header *header, const char *path,
     if (name != NULL) snprintf(names + used, sizeof names - used, "%s%s", used > 0 ? ", " : "", name);
     else snprintf(names + used, sizeof names - used, "%sfeature %u", used > 0 ? ", " : "", bit);
   }
-  return waot_error_set(error, WAOT_ERROR_CPU, 0, "%s: needs CPU features that this machine lacks: %s", path, names);
+  return waot_error_set(error, WAOT_ERROR_CPU, 0, "%s: needs CPU features that this machine lacks%s: %s", path, getenv("WASM_AOT_CPU") ? ", or that WASM_AOT_CPU forbids" : "", names);
 }
 
 static void hash_zeros(struct waot_sha256 *sha, size_t count) {
@@ -144,6 +145,21 @@ int waot_artifact_verify(const char *path, waot_error *error) {
 
 /* --- opening ------------------------------------------------------------------------------------------------------ */
 
+/* Whether an array of the descriptor's lies in the mapped file. */
+static bool is_inside(const void *array, uint64_t count, size_t size, const struct waot_object *object, uintptr_t load_address) {
+  uintptr_t at = (uintptr_t)array - load_address;
+  return at <= object->span && (object->span - at) / size >= count && (uintptr_t)array % 8 == 0;
+}
+
+static bool are_levels_sane(const struct waot_module_desc *desc, const struct waot_object *object, uintptr_t load_address) {
+  const struct waot_level_desc *levels = desc->levels;
+  if (desc->level_count > 0 && !is_inside(levels, desc->level_count, sizeof *levels, object, load_address)) return false;
+  for (uint32_t i = 0; i < desc->level_count; i++) {
+    if (desc->funcref_count > 0 && !is_inside(levels[i].funcrefs, desc->funcref_count, sizeof(struct waot_funcref_desc), object, load_address)) return false;
+  }
+  return true;
+}
+
 /* Whether the descriptor is one that the rest of the runtime can rely on. */
 static bool is_sane(const struct waot_module_desc *desc, const struct waot_object *object, uintptr_t load_address) {
   uintptr_t at = (uintptr_t)desc - load_address;
@@ -153,7 +169,7 @@ static bool is_sane(const struct waot_module_desc *desc, const struct waot_objec
       desc->imported_memory_count > desc->memory_count || desc->imported_global_count > desc->global_count) {
     return false;
   }
-  if (desc->start != UINT32_MAX && desc->start >= desc->funcref_count) return false;
+  if ((desc->start != UINT32_MAX && desc->start >= desc->funcref_count) || !are_levels_sane(desc, object, load_address)) return false;
   return desc->memories_offset >= sizeof(struct waot_vmctx) && desc->globals_offset % WAOT_VALUE_SIZE == 0 &&
          desc->memories_offset + desc->memory_count * sizeof(struct waot_vm_memory) <= desc->vmctx_size &&
          desc->tables_offset + desc->table_count * sizeof(void *) <= desc->vmctx_size &&
@@ -239,6 +255,19 @@ static int load(struct waot_artifact *artifact, const struct image *image, const
   return 0;
 }
 
+/* Chooses the best code that this CPU can run. The least of it can run: that has been checked before anything was mapped. */
+static void choose_level(struct waot_artifact *artifact, const struct waot_note_header *header) {
+  const uint64_t features = waot_cpu_features();
+  const struct waot_level_desc *levels = artifact->desc->levels;
+  artifact->cpu_features = header->cpu_features;
+  artifact->funcrefs = artifact->desc->funcrefs;
+  for (uint32_t i = 0; i < artifact->desc->level_count; i++) {
+    if ((levels[i].cpu_features & ~features) != 0) continue;
+    artifact->cpu_features = levels[i].cpu_features;
+    artifact->funcrefs = levels[i].funcrefs;
+  }
+}
+
 /* Keeps the frame table. Without it, or without memory for it, frames have no names. */
 static void keep_frames(struct waot_artifact *artifact, const struct image *image) {
   size_t length = 0;
@@ -268,6 +297,7 @@ static struct waot_artifact *open_locked(const char *real_path, const struct ima
     memcpy(artifact->manifest, image->object.manifest, artifact->manifest_length);
     memcpy(artifact->hash, hash, sizeof artifact->hash);
     artifact->references = 1;
+    choose_level(artifact, &image->object.header);
     keep_frames(artifact, image);
     if (intern_types(artifact) == 0) {
       artifact->next = artifacts;
@@ -343,6 +373,8 @@ uint32_t waot_frame_places(const waot_frame *frame, waot_place *places, uint32_t
 
 const uint8_t *waot_artifact_hash(const waot_artifact *artifact) { return artifact->hash; }
 const char *waot_artifact_path(const waot_artifact *artifact) { return artifact->path; }
+
+uint64_t waot_artifact_cpu_features(const waot_artifact *artifact) { return artifact->cpu_features; }
 
 uint32_t waot_artifact_fuel_mode(const waot_artifact *artifact) { return artifact->desc->fuel_mode; }
 uint32_t waot_artifact_import_count(const waot_artifact *artifact) { return artifact->desc->import_count; }

@@ -2,6 +2,8 @@
 #include "cpu.h"
 
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "abi.h"
 
@@ -33,7 +35,7 @@ static uint32_t saved_state(unsigned leaf_1_c) {
   return low;
 }
 
-uint64_t waot_cpu_features(void) {
+static uint64_t machine_features(void) {
   unsigned a, b, c, d, registers[REGISTERS] = {0};
   if (__get_cpuid(1, &a, &b, &c, &d)) registers[LEAF_1_C] = c;
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) registers[LEAF_7_B] = b;
@@ -46,10 +48,39 @@ uint64_t waot_cpu_features(void) {
   return features;
 }
 #else
-uint64_t waot_cpu_features(void) { return 0; }
+static uint64_t machine_features(void) { return 0; }
 #endif
 
-const char *waot_cpu_feature_name(unsigned bit) {
+static const struct { const char *name; uint64_t features; } LEVELS[] = {
+#define ROW(name, features) {name, features},
+  WAOT_CPU_LEVEL_TABLE(ROW)
+#undef ROW
+};
+
+/* What WASM_AOT_CPU allows; all for a value that is not known. */
+static uint64_t allowed_features(bool *known) {
+  const char *limit = getenv("WASM_AOT_CPU");
+  *known = true;
+  if (limit == NULL || limit[0] == '\0') return UINT64_MAX;
+  for (size_t i = 0; i < sizeof LEVELS / sizeof *LEVELS; i++) {
+    if (strcmp(limit, LEVELS[i].name) == 0) return LEVELS[i].features;
+  }
+  *known = false;
+  return UINT64_MAX;
+}
+
+uint64_t waot_cpu_features(void) {
+  bool known;
+  return machine_features() & allowed_features(&known);
+}
+
+bool waot_cpu_limit_is_known(void) {
+  bool known;
+  allowed_features(&known);
+  return known;
+}
+
+const char *waot_cpu_feature_name(uint32_t bit) {
   switch (bit) {
 #define ROW(value, name) case value: return name;
     WAOT_CPU_TABLE(ROW)

@@ -1,12 +1,12 @@
-/* cpu.h - what the CPU, and the system's saving of its registers, support. */
+/* cpu.h - what the CPU, and the system's saving of its registers, support; and what of that the environment allows. */
 #ifndef WAOT_CPU_H
 #define WAOT_CPU_H
 
-#include <stdint.h>
+#include <stdbool.h>
 
-/* Bit set of WAOT_CPU_*: the features of this machine that code may use. */
-uint64_t waot_cpu_features(void);
-/* Name of the feature with this bit, or NULL. */
-const char *waot_cpu_feature_name(unsigned bit);
+#include "include/wasm_aot.h" /* waot_cpu_features, waot_cpu_feature_name */
+
+/* Whether the environment variable WASM_AOT_CPU is unset, empty or the name of a level; another value limits nothing. */
+bool waot_cpu_limit_is_known(void);
 
 #endif /* WAOT_CPU_H */

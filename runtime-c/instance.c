@@ -82,7 +82,7 @@ static void place_imports(waot_instance *instance, const waot_extern *imports) {
 /* The waot_funcs of the functions that the module defines and that can be referenced. */
 static void make_funcs(waot_instance *instance) {
   const struct waot_module_desc *desc = instance->desc;
-  const struct waot_funcref_desc *funcrefs = desc->funcrefs;
+  const struct waot_funcref_desc *funcrefs = instance->artifact->funcrefs;
   const struct waot_type_desc *types = desc->types;
   for (uint32_t i = desc->imported_func_count; i < desc->funcref_count; i++) {
     instance->funcs[i] = (struct waot_func){

@@ -101,6 +101,8 @@ struct waot_artifact {
   char *path;          /* as given to the dynamic linker */
   void *handle;
   const struct waot_module_desc *desc;
+  const struct waot_funcref_desc *funcrefs; /* the code that was chosen: desc->funcrefs, or those of a level */
+  uint64_t cpu_features;                    /* that it needs */
   void *unwind_table; /* of Mach-O: see unwind_table.h; else NULL */
   const waot_type **types; /* interned, by type index */
   char *manifest;

@@ -26,7 +26,7 @@ const BUILD_FLAGS: readonly OptionRow[] = [
   { name: 'nan', value: 'MODE', help: 'native (default), or canonical: NaN bits that depend on no machine. E.g. --nan canonical' },
   { name: 'enable', value: 'FEATURE', many: true, help: 'Accept a feature of wasm that is off. E.g. --enable simd' },
   { name: 'disable', value: 'FEATURE', many: true, help: 'Refuse modules that use a feature. E.g. --disable simd' },
-  { name: 'cpu', value: 'CPU', help: 'baseline (v2), v2, v3 (default), v4 or native. E.g. --cpu native' },
+  { name: 'cpu', value: 'CPU', help: 'v2, v3 (build), v4, native (run), or several. E.g. --cpu v2,v3' },
   { name: 'jobs', alias: 'j', value: 'N', help: 'Threads that compile; default: all cores. E.g. -j 4' },
   { name: 'memory-budget', value: 'SIZE', help: 'Memory for compiling; default: half. E.g. --memory-budget 2G' },
 ];

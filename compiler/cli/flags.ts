@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { CompileError } from '../diagnostics.js';
 import { TARGETS } from '../llvm/target.js';
-import { type BuildOptions, CPU_LEVELS, type OptLevel } from '../options.js';
+import { type BuildOptions, CPU_LEVELS, type CpuLevel, type OptLevel } from '../options.js';
 import { type ParsedArguments, usageError } from './arguments.js';
 import { parseSize } from './size.js';
 
@@ -49,6 +49,11 @@ function readSize(options: Options, name: string): number | undefined {
   return text === undefined ? undefined : parseSize(text, `--${name}`);
 }
 
+/** The CPU levels of `--cpu`, separated by commas. Whether they go together is for the compiler to say. */
+function readLevels(options: Options): CpuLevel[] | undefined {
+  return (options.cpu as string | undefined)?.split(',').map((level) => oneOf({ cpu: level }, 'cpu', CPU_LEVELS) as CpuLevel);
+}
+
 /** The replacements of `--path-map`. */
 function readPathMap(options: Options): [string, string][] | undefined {
   return (options['path-map'] as string[] | undefined)?.map((text) => {
@@ -71,7 +76,7 @@ export async function readBuildFlags(options: Options, mode: 'fuel' | 'fuel-mode
     pathMap: readPathMap(options),
     nan: oneOf(options, 'nan', ['native', 'canonical']),
     target: oneOf(options, 'target', TARGETS.map((row) => row.triple)),
-    cpu: oneOf(options, 'cpu', CPU_LEVELS),
+    cpu: readLevels(options),
     jobs: readCount(options, 'jobs'),
     memoryBudget: readSize(options, 'memory-budget'),
     profile: options['profile-compile'] === true || undefined,

@@ -28,6 +28,7 @@ function describe(path: string, bytes: Uint8Array, sha256: string, m: Manifest):
     ['', `sha256 ${m.source.sha256}`],
     ['target', `${m.target.triple}, cpu ${m.target.cpu}`],
     ['needs', m.target.features.join(' ') || 'nothing beyond the baseline'],
+    ...(m.target.levels ?? []).map(({ cpu, features }): [string, string] => ['or better', `cpu ${cpu}: ${features.filter((name) => !m.target.features.includes(name)).join(' ')} as well`]),
     ['options', `-O${m.options.optLevel}${m.options.debug ? ' -g' : ''}, fuel ${m.options.fuel}, NaN ${m.options.nan}`],
     ['cost table', m.costTable ? `${m.costTable.name}, sha256 ${m.costTable.sha256}` : 'none: not metered'],
     ['made by', `${m.producer.name} ${m.producer.version}, LLVM ${m.producer.llvm}, ABI ${m.abiVersion}`],

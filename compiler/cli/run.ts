@@ -5,7 +5,7 @@ import { isMachO } from '../../loader/macho.js';
 import type { Manifest, ManifestValType } from '../../loader/manifest.js';
 import { type CachedArtifact, cachedBuild } from '../cache.js';
 import { CompileError, ExitCode } from '../diagnostics.js';
-import { nearestName } from '../options.js';
+import { type BuildOptions, type CpuLevel, nearestName } from '../options.js';
 import { type ParsedArguments, usageError } from './arguments.js';
 import { explainIo, readBuildFlags, readInput } from './flags.js';
 import { complain, formatCount, formatTime, openProgress } from './output.js';
@@ -45,8 +45,10 @@ function readLimit(options: Options): bigint | undefined {
 
 /** Builds the module, or takes it from the cache. */
 async function compile(path: string, options: Options): Promise<CachedArtifact> {
-  const flags = {
-    ...(await readBuildFlags(options, 'fuel-mode')), name: path, readSourceMap: options.g ? (await import('./source-map.js')).sourceMapReader(path) : undefined,
+  const given = await readBuildFlags(options, 'fuel-mode');
+  const flags: BuildOptions = {
+    // For this machine, or for the level that the environment allows on it: nobody else gets what is kept.
+    ...given, cpu: given.cpu ?? ((process.env.WASM_AOT_CPU || 'native') as CpuLevel), name: path, readSourceMap: options.g ? (await import('./source-map.js')).sourceMapReader(path) : undefined,
   };
   const bar = openProgress(!options.quiet);
   const began = Date.now();

@@ -1,6 +1,6 @@
 /** The frame table of an artifact: which wasm function, and with -g which operator, each address of its code is of. Made of the linked file's symbols and of the DWARF that LLVM wrote for it. */
 import { CompileError } from '../diagnostics.js';
-import { assignSymbols } from '../emit/symbols.js';
+import { assignSymbols, withoutLevel } from '../emit/symbols.js';
 import type { WasmModule } from '../wasm/module.js';
 import type { DwarfError } from './dwarf-reader.js';
 import { readLineTables } from './dwarf-lines.js';
@@ -17,7 +17,7 @@ function writeFunctions(writer: PlaceTableWriter, symbols: readonly FunctionSymb
   const indices = new Map(assignSymbols(module).map((symbol, index) => [symbol, index]));
   const ranges = new Map<number, [number, number][]>();
   for (const { name, start, end } of symbols) {
-    const index = indices.get(name) ?? indices.get(name.replace(COPY, ''));
+    const index = indices.get(withoutLevel(name)) ?? indices.get(withoutLevel(name.replace(COPY, '')));
     if (index === undefined || index < module.importedFuncs || end === start) continue; // an adapter
     ranges.set(index, [...(ranges.get(index) ?? []), [start, end]]);
   }

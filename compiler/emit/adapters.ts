@@ -70,24 +70,24 @@ function hostAdapter(name: string, type: FuncType): string {
 export const TAIL_CONVENTION = 'tailcc';
 
 /** Symbol of the wrapper in C's convention around a function that has the tail-calling one. */
-export const wrapperName = (index: number): string => `waot.c.${index}`;
+export const wrapperName = (plan: ModulePlan, index: number): string => `waot.c.${index}${plan.level ? `.${plan.level}` : ''}`;
 
 function wrapper(plan: ModulePlan, index: number): string {
   const { result, params } = irSignature(plan.module.types[plan.module.funcs[index]]);
   const args = params.map((ir, i) => `${ir} %a${i}`);
   const value = result === 'void' ? '' : ' %r';
   return [
-    `define hidden ${result} @${quoteSymbol(wrapperName(index))}(${['ptr %vmctx', ...args].join(', ')}) {`,
+    `define hidden ${result} @${quoteSymbol(wrapperName(plan, index))}(${['ptr %vmctx', ...args].join(', ')}) {`,
     `  ${value ? '%r = ' : ''}call ${TAIL_CONVENTION} ${result} @${quoteSymbol(plan.symbols[index])}(${['ptr %vmctx', ...args].join(', ')})`,
     `  ret ${result}${value}`,
     '}',
   ].join('\n');
 }
 
-/** All adapters of a module, as IR text. */
-export function emitAdapters(plan: ModulePlan): string {
+/** All adapters of a module, as IR text: those of its types, which serve all levels, and the wrappers of each level. */
+export function emitAdapters(plan: ModulePlan, levels: readonly ModulePlan[]): string {
   const { enter, host } = adapterNames(plan);
   const type = (index: number) => plan.module.types[index];
   const wrapped = plan.tailCalls ? [...plan.slots.keys()].filter((index) => index >= plan.module.importedFuncs) : [];
-  return [...wrapped.map((index) => wrapper(plan, index)), ...[...enter].map(([index, name]) => enterAdapter(name, type(index))), ...[...host].map(([index, name]) => hostAdapter(name, type(index)))].join('\n\n');
+  return [...[plan, ...levels].flatMap((level) => wrapped.map((index) => wrapper(level, index))), ...[...enter].map(([index, name]) => enterAdapter(name, type(index))), ...[...host].map(([index, name]) => hostAdapter(name, type(index)))].join('\n\n');
 }

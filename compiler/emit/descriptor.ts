@@ -1,6 +1,6 @@
 /** The descriptor: what the runtime must know of a module to instantiate it, as LLVM IR text (LLVM 22 syntax), with the adapters and the notes. */
 import {
-  ABI_VERSION, Arch, ConstKind, CpuFeature, DESCRIPTOR_STRUCTS, DESCRIPTOR_SYMBOL, ExternKind, FuelMode, MACHO_NOTES, NOTE_FUNCTIONS, NOTE_HEADER, NOTE_MANIFEST, NOTE_NAME, NULLABLE,
+  ABI_VERSION, Arch, ConstKind, CpuFeature, type CpuFeatureName, DESCRIPTOR_STRUCTS, DESCRIPTOR_SYMBOL, ExternKind, FuelMode, MACHO_NOTES, NOTE_FUNCTIONS, NOTE_HEADER, NOTE_MANIFEST, NOTE_NAME, NULLABLE,
   OWED_ROWS_SECTION, Os, RefType, SegmentMode, VALUE_SIZE, ValType,
   type AbiType,
 } from '../../runtime-c/abi.js';
@@ -157,7 +157,7 @@ function exportsArray(d: DataWriter, plan: ModulePlan): string {
 
 function funcrefsArray(d: DataWriter, plan: ModulePlan): string {
   return d.array('funcref_desc', [...plan.slots.keys()].map((index) => ({
-    code: index < plan.module.importedFuncs ? 'null' : `@${quoteSymbol(plan.tailCalls ? wrapperName(index) : plan.symbols[index])}`, type: plan.module.funcs[index], index,
+    code: index < plan.module.importedFuncs ? 'null' : `@${quoteSymbol(plan.tailCalls ? wrapperName(plan, index) : plan.symbols[index])}`, type: plan.module.funcs[index], index,
     tail_code: index < plan.module.importedFuncs || !plan.tailCalls ? 'null' : `@${quoteSymbol(plan.symbols[index])}`,
   })));
 }
@@ -186,7 +186,12 @@ function segmentArrays(d: DataWriter, plan: ModulePlan): { datas: string; elems:
   };
 }
 
-function moduleDesc(d: DataWriter, plan: ModulePlan, os: keyof typeof Os): { type: string; value: string } {
+/** Code for another CPU level, and what that needs. */
+export interface LevelPlan { readonly plan: ModulePlan; readonly requiredFeatures: readonly CpuFeatureName[] }
+
+const featureSet = (names: readonly CpuFeatureName[]): bigint => names.reduce((set, name) => set | (1n << BigInt(CpuFeature[name])), 0n);
+
+function moduleDesc(d: DataWriter, plan: ModulePlan, os: keyof typeof Os, levels: readonly LevelPlan[]): { type: string; value: string } {
   const { module, layout, slots } = plan;
   return d.struct('module_desc', {
     abi_version: ABI_VERSION, fuel_mode: FuelMode[plan.options.fuel],
@@ -201,6 +206,7 @@ function moduleDesc(d: DataWriter, plan: ModulePlan, os: keyof typeof Os): { typ
     memories: d.array('limits_desc', module.memories.map((memory) => limitsDesc(memory.limits))),
     globals: globalsArray(d, plan), exports: exportsArray(d, plan), ...segmentArrays(d, plan),
     owed_rows: OWED_ROWS[os].start, owed_rows_end: OWED_ROWS[os].end,
+    level_count: levels.length, levels: d.array('level_desc', levels.map((level) => ({ cpu_features: featureSet(level.requiredFeatures), funcrefs: funcrefsArray(d, level.plan) }))),
   });
 }
 
@@ -216,7 +222,7 @@ function note(type: number, descriptor: Uint8Array): Buffer {
 }
 
 /** What the notes say that the plan does not know. */
-export interface ArtifactIdentity { readonly arch: keyof typeof Arch; readonly os: keyof typeof Os; readonly requiredFeatures: readonly (keyof typeof CpuFeature)[]; readonly manifest: string }
+export interface ArtifactIdentity { readonly arch: keyof typeof Arch; readonly os: keyof typeof Os; readonly requiredFeatures: readonly CpuFeatureName[]; readonly manifest: string }
 
 /** What a backtrace says of the functions that the module defines: where each is in the wasm file, and by which symbol it is found. See NOTE_FUNCTIONS. */
 function functionsNote({ module, symbols }: ModulePlan): Buffer {
@@ -234,7 +240,7 @@ const NOTES_SECTION: Record<keyof typeof Os, string> = { linux: '.note.wasm_aot'
 function notes(plan: ModulePlan, identity: ArtifactIdentity): Buffer {
   const header = Buffer.alloc(64);
   [ABI_VERSION, FuelMode[plan.options.fuel], Arch[identity.arch], Os[identity.os]].forEach((value, i) => header.writeUInt32LE(value, i * 4));
-  header.writeBigUInt64LE(identity.requiredFeatures.reduce((set, name) => set | (1n << BigInt(CpuFeature[name])), 0n), 16);
+  header.writeBigUInt64LE(featureSet(identity.requiredFeatures), 16);
   return Buffer.concat([note(NOTE_HEADER, header), note(NOTE_MANIFEST, Buffer.from(identity.manifest)), note(NOTE_FUNCTIONS, functionsNote(plan))]);
 }
 
@@ -244,17 +250,20 @@ export function irSignature(type: FuncType): { result: string; params: string[] 
   return { result: type.results.length === 0 ? 'void' : type.results.length === 1 ? ir(type.results[0]) : `{ ${type.results.map(ir).join(', ')} }`, params: type.params.map(ir) };
 }
 
-/** The LLVM IR text of the descriptor module: descriptor, adapters, notes. */
-export function emitDescriptor(plan: ModulePlan, identity: ArtifactIdentity): string {
+/**
+ * The LLVM IR text of the descriptor module: descriptor, adapters, notes.
+ * @param levels the code for other CPU levels that is beside the plan's, each better than those before it.
+ */
+export function emitDescriptor(plan: ModulePlan, identity: ArtifactIdentity, levels: readonly LevelPlan[] = []): string {
   if (VALUE_SIZE !== 16) throw new Error('adapters assume 16-byte values');
   const d = new DataWriter();
-  const desc = moduleDesc(d, plan, identity.os);
+  const desc = moduleDesc(d, plan, identity.os, levels);
   const ends = OWED_ROWS[identity.os];
   const noteBytes = notes(plan, identity);
-  const declarations = [...plan.slots.keys()].filter((i) => i >= plan.module.importedFuncs).map((i) => {
+  const declarations = [plan, ...levels.map((level) => level.plan)].flatMap(({ symbols }) => [...plan.slots.keys()].filter((i) => i >= plan.module.importedFuncs).map((i) => {
     const { result, params } = irSignature(plan.module.types[plan.module.funcs[i]]);
-    return `declare hidden ${plan.tailCalls ? `${TAIL_CONVENTION} ` : ''}${result} @${quoteSymbol(plan.symbols[i])}(${['ptr', ...params].join(', ')})`;
-  });
+    return `declare hidden ${plan.tailCalls ? `${TAIL_CONVENTION} ` : ''}${result} @${quoteSymbol(symbols[i])}(${['ptr', ...params].join(', ')})`;
+  }));
   return [
     ...declarations,
     ...[ends.start, ends.end].map((symbol) => `${symbol} = ${ends.linkage} global i8`),
@@ -262,7 +271,7 @@ export function emitDescriptor(plan: ModulePlan, identity: ArtifactIdentity): st
     `@${DESCRIPTOR_SYMBOL} = constant ${desc.type} ${desc.value}, align 8`,
     `@waot.notes = private constant [${noteBytes.length} x i8] ${bytesLiteral(noteBytes)}, section "${NOTES_SECTION[identity.os]}", align 4`,
     '@llvm.used = appending global [1 x ptr] [ptr @waot.notes], section "llvm.metadata"',
-    emitAdapters(plan),
+    emitAdapters(plan, levels.map((level) => level.plan)),
     '',
   ].join('\n');
 }

@@ -1,6 +1,6 @@
 /** What lowering decides about a module before it emits a function: symbols, funcref slots, the vmctx's layout, prices, partitions. */
 import { layoutVmctx, type VmctxLayout } from '../../runtime-c/abi.js';
-import type { ResolvedOptions } from '../options.js';
+import type { CpuLevel, ResolvedOptions } from '../options.js';
 import type { CostTable } from '../metering/cost.js';
 import { defaultCostTable } from '../metering/cost.js';
 import { type FeatureSet, resolveFeatures } from '../wasm/features.js';
@@ -8,7 +8,7 @@ import { opcodeByName } from '../wasm/opcodes.js';
 import { Reader, readOperator } from '../wasm/reader.js';
 import type { FuncBody, Operator, WasmModule } from '../wasm/module.js';
 import { type Effort, effortOfBody } from './effort.js';
-import { assignSymbols } from './symbols.js';
+import { assignSymbols, levelSymbol } from './symbols.js';
 
 export interface ModulePlan {
   readonly module: WasmModule;
@@ -23,6 +23,8 @@ export interface ModulePlan {
   readonly symbols: readonly string[];
   /** Funcref slot of each function that can be referenced: the imported ones, then those defined ones that escape, in index order. */
   readonly slots: ReadonlyMap<number, number>;
+  /** Of code for another CPU level than the artifact's least: its name. */
+  readonly level?: CpuLevel;
   /** What each LLVM module gets. */
   readonly partitions: readonly PartitionPlan[];
 }
@@ -98,4 +100,9 @@ export function planModule(module: WasmModule, options: ResolvedOptions): Module
     slots: planSlots(module),
     partitions: planPartitions(module, features),
   };
+}
+
+/** The plan for the same module's code for another CPU level, beside that of `plan` in one artifact: all that differs is what its functions are called. */
+export function planLevel(plan: ModulePlan, level: CpuLevel): ModulePlan {
+  return { ...plan, level, symbols: plan.symbols.map((symbol) => levelSymbol(symbol, level)) };
 }

@@ -5,7 +5,7 @@ import type { WasmModule } from '../wasm/module.js';
  * Names that LLVM's code generator may call on its own account (memory functions, the soft-float and libm fallbacks), or that the artifact uses itself. A wasm
  * function of that name must not answer such a call.
  */
-const RESERVED = /^(_.*|waot.*|llvm\..*|mem(cpy|move|set|cmp|pcpy|chr)|bcmp|bzero|str\w+|abort|(floor|ceil|trunc|rint|nearbyint|round|roundeven|fma|fmod|sqrt|fmin|fmax|l?lrint|l?lround|exp|exp2|exp10|log|log2|log10|pow|sin|cos|tan|sincos|ldexp|frexp|modf)[fl]?)$/;
+const RESERVED = /^(_.*|waot.*|.* \[v\d\]|llvm\..*|mem(cpy|move|set|cmp|pcpy|chr)|bcmp|bzero|str\w+|abort|(floor|ceil|trunc|rint|nearbyint|round|roundeven|fma|fmod|sqrt|fmin|fmax|l?lrint|l?lround|exp|exp2|exp10|log|log2|log10|pow|sin|cos|tan|sincos|ldexp|frexp|modf)[fl]?)$/;
 /** Longer names are cut: a symbol table of megabytes helps nobody. */
 const MAX_LENGTH = 512;
 
@@ -33,6 +33,11 @@ export function assignSymbols(module: WasmModule): string[] {
     return symbol;
   });
 }
+
+/** The symbol of a function's code for another CPU level than the artifact's least. No name of a function ends like that. */
+export const levelSymbol = (symbol: string, level: string): string => `${symbol} [${level}]`;
+/** The function's symbol of any level. */
+export const withoutLevel = (symbol: string): string => symbol.replace(/ \[v\d\]$/, '');
 
 /** A name as an LLVM IR identifier in text: every byte that is not plain is escaped. */
 export function quoteSymbol(name: string): string {

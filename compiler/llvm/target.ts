@@ -1,9 +1,7 @@
 /** The machines that wasm-aot compiles for: one row each, and everything that differs between them. */
-import { Arch, CpuFeature, type Os } from '../../runtime-c/abi.js';
+import { Arch, CPU_LEVEL_TABLE, CpuFeature, type CpuFeatureName, cpuLevelFeatures, type Os } from '../../runtime-c/abi.js';
 import { CompileError } from '../diagnostics.js';
 import type { CpuLevel } from '../options.js';
-
-export type CpuFeatureName = keyof typeof CpuFeature;
 
 /** What differs between the architectures. The patterns are for instructions as LLVM's disassembler prints them, blanks collapsed. */
 interface Machine {
@@ -91,16 +89,6 @@ export function findTarget(triple: string): Target {
   return target;
 }
 
-/** The levels that have a row: the others stand for one of them. */
-type NamedLevel = Exclude<CpuLevel, 'native' | 'baseline'>;
-
-/** The psABI's micro-architecture levels of x86-64: what each adds, as far as CpuFeature names it. */
-const LEVELS: readonly { readonly name: NamedLevel; readonly adds: readonly CpuFeatureName[] }[] = [
-  { name: 'v2', adds: ['sse3', 'ssse3', 'sse4.1', 'sse4.2', 'popcnt', 'cx16'] },
-  { name: 'v3', adds: ['avx', 'avx2', 'bmi', 'bmi2', 'f16c', 'fma', 'lzcnt', 'movbe'] },
-  { name: 'v4', adds: ['avx512f', 'avx512bw', 'avx512cd', 'avx512dq', 'avx512vl'] },
-];
-
 /** What to tell LLVM of the CPU, and what the artifact then needs of the machine that runs it. */
 export interface ResolvedCpu {
   /** LLVM's name of the CPU, and features to add (`+`) and remove (`-`), comma-separated. */
@@ -108,11 +96,6 @@ export interface ResolvedCpu {
   readonly features: string;
   /** For the note header: see `cpuFeatureBits`. */
   readonly required: readonly CpuFeatureName[];
-}
-
-/** Every feature of an x86-64 level and of those below it. */
-function levelFeatures(name: NamedLevel): CpuFeatureName[] {
-  return LEVELS.slice(0, LEVELS.findIndex((level) => level.name === name) + 1).flatMap((level) => level.adds);
 }
 
 /**
@@ -123,11 +106,11 @@ function levelFeatures(name: NamedLevel): CpuFeatureName[] {
 export function resolveCpuFrom(level: CpuLevel, hostFeatures: string): ResolvedCpu {
   // Below v2 there are no instructions for rounding and for counting bits: LLVM would call a C library.
   if (level === 'baseline') return resolveCpuFrom('v2', hostFeatures);
-  if (level !== 'native') return { cpu: `x86-64-${level}`, features: '', required: levelFeatures(level) };
+  if (level !== 'native') return { cpu: `x86-64-${level}`, features: '', required: cpuLevelFeatures(level) };
   const has = new Set(hostFeatures.split(','));
   const known = Object.keys(CpuFeature) as CpuFeatureName[];
   const required = known.filter((name) => has.has(`+${name}`));
-  const base = [...LEVELS].reverse().find((row) => levelFeatures(row.name).every((name) => required.includes(name)));
+  const base = [...CPU_LEVEL_TABLE].reverse().find((row) => cpuLevelFeatures(row.name).every((name) => required.includes(name)));
   return {
     cpu: base ? `x86-64-${base.name}` : 'x86-64',
     features: known.map((name) => `${required.includes(name) ? '+' : '-'}${name}`).join(','),

@@ -124,6 +124,13 @@ WAOT_API int waot_artifact_import(const waot_artifact *artifact, uint32_t i, wao
 WAOT_API uint32_t waot_artifact_export_count(const waot_artifact *artifact);
 WAOT_API int waot_artifact_export(const waot_artifact *artifact, uint32_t i, waot_import_type *out); /* module is NULL */
 WAOT_API uint32_t waot_artifact_fuel_mode(const waot_artifact *artifact); /* WAOT_FUEL_* */
+/* The CPU features that the artifact's code needs, as a bit set; of an artifact with code for several levels, the code that runs here: the best for this CPU, and for the level (v2, v3, v4)
+ * that the environment variable WASM_AOT_CPU allows at most when the artifact is first opened. */
+WAOT_API uint64_t waot_artifact_cpu_features(const waot_artifact *artifact);
+/* The bit set of the features that code may use here, as far as artifacts can need them: those of the CPU, and not more than that level has. */
+WAOT_API uint64_t waot_cpu_features(void);
+/* The name of the feature with this bit, such as "avx2"; NULL where there is none. */
+WAOT_API const char *waot_cpu_feature_name(uint32_t bit);
 
 /* --- stores and fuel ---------------------------------------------------------------------------------------------- */
 

@@ -60,6 +60,10 @@ static void foreign_and_unsuitable_ones(void) {
   waot_error error = {0};
   const char *path = build_fixture("descriptor.so", PROVIDER, "-DDESCRIPTOR_ABI=98");
   check_error("a descriptor that does not fit its header", waot_artifact_open(path, &error) == NULL, &error, WAOT_ERROR_FORMAT, "descriptor");
+  path = build_fixture("levels.so", PROVIDER, "-DBAD_LEVELS=0");
+  check_error("levels that are not in the file", waot_artifact_open(path, &error) == NULL, &error, WAOT_ERROR_FORMAT, "descriptor");
+  path = build_fixture("level.so", PROVIDER, "-DBAD_LEVELS=64");
+  check_error("a level whose functions are not in the file", waot_artifact_open(path, &error) == NULL, &error, WAOT_ERROR_FORMAT, "descriptor");
 }
 
 /* Every single bit flipped, every length shorter, and one byte more: all refused; no crash (the sanitizers would say). */

@@ -204,6 +204,16 @@ static const struct waot_elem_desc elems[] = {{WAOT_SEGMENT_ACTIVE, 0, VALUE(MOD
 __attribute__((constructor)) static void constructor(void) { __asm__ volatile(""); }
 #endif
 
+/* -DBAD_LEVELS: another level's code that is nowhere in the file, or whose functions are not. */
+#ifdef BAD_LEVELS
+static const struct waot_level_desc levels[] = {{0, BAD_LEVELS}};
+#define LEVELS (BAD_LEVELS == 0 ? NULL : (void *)levels)
+#define LEVEL_COUNT (BAD_LEVELS == 0 ? 1 : COUNT(levels))
+#else
+#define LEVELS NULL
+#define LEVEL_COUNT 0
+#endif
+
 extern const struct waot_module_desc waot_module __attribute__((visibility("default")));
 const struct waot_module_desc waot_module = {
   .abi_version = DESCRIPTOR_ABI, .fuel_mode = WAOT_FUEL_OUTBAND,
@@ -211,7 +221,7 @@ const struct waot_module_desc waot_module = {
   .type_count = TYPES, .import_count = COUNT(imports), .imported_func_count = IMPORTED_FUNC_COUNT, .imported_table_count = IMPORTED_TABLES,
   .imported_memory_count = IMPORTED_MEMORIES, .imported_global_count = IMPORTED_GLOBALS,
   .func_count = COUNT(funcrefs), .funcref_count = COUNT(funcrefs), .table_count = TABLE_COUNT, .memory_count = MEMORY_COUNT, .global_count = GLOBAL_COUNT,
-  .export_count = COUNT(exports), .data_count = COUNT(datas), .elem_count = COUNT(elems), .start = START,
+  .export_count = COUNT(exports), .data_count = COUNT(datas), .elem_count = COUNT(elems), .start = START, .level_count = LEVEL_COUNT,
   .types = (void *)types, .imports = (void *)imports, .funcrefs = (void *)funcrefs, .tables = (void *)tables, .memories = (void *)memories, .globals = (void *)globals,
-  .exports = (void *)exports, .datas = (void *)datas, .elems = (void *)elems,
+  .exports = (void *)exports, .datas = (void *)datas, .elems = (void *)elems, .levels = LEVELS,
 };

@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { prune } from '../../compiler/cache.js';
+import { readArtifact } from '../../loader/artifact.js';
+import { native as runtime } from '../../loader/native.js';
+import { CpuFeature, cpuLevelFeatures } from '../../runtime-c/abi.js';
 import { list, makeFolder, type Outcome, put, putText, scratch, wasmAot } from './command.js';
 
 const wasm = await putText('answer', '(module (func (export "answer") (result i32) (i32.const 42)))');
@@ -86,6 +89,23 @@ test('a cache that cannot be written is no obstacle', async () => {
   const outcome = await run();
   assert.is(outcome.stdout, '42\n', outcome.stderr);
   rmSync(folder);
+});
+
+test('what runs is made for this machine, or for the level that the environment allows', async () => {
+  rmSync(folder, { recursive: true, force: true });
+  const made = async (args: readonly string[], level = '') => {
+    const { status, stdout, stderr } = await wasmAot(['run', '-v', ...args, '--invoke', 'answer', wasm], { env: { WASM_AOT_CPU: level } });
+    assert.is(status, 0, stderr);
+    assert.is(stdout, '42\n');
+    const [, verb, path] = /(found|built) (\S+)/.exec(stderr) as RegExpExecArray;
+    return { verb, path, features: readArtifact(path).manifest.target.features };
+  };
+  const native = await made([]);
+  assert.equal(native.features, Object.keys(CpuFeature).filter((_, bit) => runtime().cpuFeatures >> BigInt(bit) & 1n));
+  const v2 = await made([], 'v2');
+  assert.equal(v2, { verb: 'built', path: v2.path, features: cpuLevelFeatures('v2') });
+  assert.is((await made(['--cpu', 'v2'])).path, v2.path);
+  assert.is((await made([])).verb, 'found');
 });
 
 test('build flags make no sense for an artifact', async () => {

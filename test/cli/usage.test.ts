@@ -65,6 +65,8 @@ const WRONG: readonly (readonly [args: readonly string[], message: RegExp, note?
   [['build', '--fuel', '1000', wasm], /--fuel cannot be "1000"/, /wasm-aot run --fuel 1000/],
   [['build', '--emit', 'llvm', wasm], /--emit cannot be "llvm"/, /ir, bc, asm, obj/],
   [['build', '--cpu', 'v9', wasm], /--cpu cannot be "v9"/],
+  [['build', '--cpu', 'v2,v9', wasm], /--cpu cannot be "v9"/],
+  [['build', '--cpu', 'v2,native', wasm], /cpu cannot be \["v2","native"\]/, /of v2, v3 and v4/],
   [['build', '--nan', 'quiet', wasm], /--nan cannot be "quiet"/, /native, canonical/],
 ];
 for (const [args, message, note] of WRONG) {
