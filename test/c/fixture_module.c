@@ -206,7 +206,7 @@ __attribute__((constructor)) static void constructor(void) { __asm__ volatile(""
 
 /* -DBAD_LEVELS: another level's code that is nowhere in the file, or whose functions are not. */
 #ifdef BAD_LEVELS
-static const struct waot_level_desc levels[] = {{0, BAD_LEVELS}};
+static const struct waot_level_desc levels[] = {{0, (void *)(uintptr_t)BAD_LEVELS}};
 #define LEVELS (BAD_LEVELS == 0 ? NULL : (void *)levels)
 #define LEVEL_COUNT (BAD_LEVELS == 0 ? 1 : COUNT(levels))
 #else
