@@ -17,7 +17,7 @@
 /* DWARF 4, 6.4.2 and the LSB's "DWARF Extensions": pointer encodings, call frame instructions. */
 enum { PCREL_SDATA4 = 0x1b, UDATA4 = 0x03, DATAREL_SDATA4 = 0x3b };
 enum {
-  CFA_NOP = 0x00, CFA_ADVANCE1 = 0x02, CFA_ADVANCE2 = 0x03, CFA_ADVANCE4 = 0x04, CFA_RESTORE_EXTENDED = 0x06, CFA_UNDEFINED = 0x07, CFA_SAME_VALUE = 0x08,
+  CFA_NOP = 0x00, CFA_ADVANCE1 = 0x02, CFA_ADVANCE2 = 0x03, CFA_ADVANCE4 = 0x04, CFA_RESTORE_EXTENDED = 0x06, CFA_UNDEFINED = 0x07, CFA_SAME_VALUE = 0x08, CFA_REGISTER = 0x09,
   CFA_REMEMBER = 0x0a, CFA_RESTORE_STATE = 0x0b, CFA_DEF_CFA = 0x0c, CFA_DEF_CFA_REGISTER = 0x0d, CFA_DEF_CFA_OFFSET = 0x0e, CFA_GNU_ARGS_SIZE = 0x2e, CFA_OFFSET_EXTENDED = 0x05,
 };
 #define REMEMBERED 4
@@ -29,6 +29,7 @@ struct rules {
   uint64_t reg, offset;                                   /* CFA = reg + offset */
   int64_t return_offset;                                  /* where the return address is, from the CFA */
   bool return_saved;
+  uint64_t return_register;                               /* where it is otherwise */
 };
 
 struct fde {
@@ -130,6 +131,11 @@ static bool interpret(struct cursor c, const struct fde *fde, uint64_t until, st
         break;
       }
       case 0xc0: if (low == MACHINE_DWARF_RETURN) rules->return_saved = false; break;
+      case CFA_REGISTER: {
+        uint64_t reg = uleb(&c), in = uleb(&c);
+        if (reg == MACHINE_DWARF_RETURN) { rules->return_register = in; rules->return_saved = false; }
+        break;
+      }
       case CFA_RESTORE_EXTENDED: case CFA_UNDEFINED: case CFA_SAME_VALUE: uleb(&c); break;
       case CFA_GNU_ARGS_SIZE: uleb(&c); break;
       case CFA_REMEMBER: if (depth == REMEMBERED) return false; stack[depth++] = *rules; break;
@@ -146,14 +152,14 @@ static bool interpret(struct cursor c, const struct fde *fde, uint64_t until, st
   return true;
 }
 
-/* The caller of the code at pc with stack pointer sp; is_call: pc is a return address. `link`: the return address while it is in a register (AArch64), else 0. */
-static bool step(uintptr_t *pc, uintptr_t *sp, uintptr_t end, bool is_call, uintptr_t link) {
+/* The caller of the code at pc with stack pointer sp; is_call: pc is a return address; else `context` has the registers. */
+static bool step(uintptr_t *pc, uintptr_t *sp, uintptr_t end, bool is_call, const ucontext_t *context) {
   struct fde fde;
   uintptr_t at = *pc - (is_call ? 1 : 0);
   const uint8_t *header = waot_code_tables_at((const void *)at).unwind;
   const uint8_t *entry = header ? search(header, at) : NULL;
   if (!entry || !read_fde(entry, &fde) || at - fde.start >= fde.length) return false;
-  struct rules rules = { .reg = ~UINT64_C(0) };
+  struct rules rules = { .reg = ~UINT64_C(0), .return_register = MACHINE_DWARF_RETURN };
   if (!interpret(fde.cie, &fde, UINT64_MAX, &rules) || !interpret(fde.own, &fde, at - fde.start, &rules) || rules.reg != MACHINE_DWARF_SP) return false;
   uintptr_t cfa = *sp + rules.offset;
   if (cfa < *sp || cfa > end) return false;
@@ -162,8 +168,9 @@ static bool step(uintptr_t *pc, uintptr_t *sp, uintptr_t end, bool is_call, uint
     if (slot < *sp || slot > end - sizeof(uintptr_t) || slot % sizeof(uintptr_t) != 0) return false;
     *pc = *(const uintptr_t *)slot;
   } else {
-    if (link == 0) return false;
-    *pc = link;
+    uintptr_t address = is_call || !context ? 0 : machine_register(context, rules.return_register);
+    if (address == 0) return false;
+    *pc = address;
   }
   bool moved = cfa > *sp || !is_call;
   *sp = cfa;
@@ -171,16 +178,15 @@ static bool step(uintptr_t *pc, uintptr_t *sp, uintptr_t end, bool is_call, uint
 }
 
 uint32_t waot_walk(struct waot_code_place from, const struct waot_activation *activation, uintptr_t *addresses, uint32_t max) {
-  uintptr_t pc = from.pc, sp = from.sp, link = from.link;
+  uintptr_t pc = from.pc, sp = from.sp;
   bool is_call = from.is_call;
   uint32_t count = 0;
   while (count < max && sp <= (uintptr_t)activation) {
     uintptr_t at = is_call ? pc - 1 : pc; /* inside the instruction, which may be the last of its function */
     if (!waot_code_contains((const void *)at)) break; /* the entry trampoline */
     addresses[count++] = at;
-    if (!step(&pc, &sp, (uintptr_t)activation, is_call, link)) break;
+    if (!step(&pc, &sp, (uintptr_t)activation, is_call, from.context)) break;
     is_call = true;
-    link = 0;
   }
   return count;
 }

@@ -47,7 +47,7 @@
 /* A place in compiled code: in a frame that is interrupted, or that has called (then pc is the return address). */
 struct waot_code_place {
   uintptr_t pc, sp;
-  uintptr_t link; /* of an interrupted frame: what its return address is while it is in a register; else 0 */
+  const ucontext_t *context; /* of an interrupted frame: its registers, of which one may have the return address; else NULL */
   int is_call;
 };
 
@@ -63,6 +63,9 @@ static inline void machine_redirect(ucontext_t *context, const void *pc, void *s
   MACHINE_RESULT(context) = (uint32_t)result;
 }
 static inline int machine_is_trap_code(int si_code) { return MACHINE_TRAP_CODE(si_code); }
+static inline struct waot_code_place machine_place(const ucontext_t *context) {
+  return (struct waot_code_place){ .pc = machine_pc(context), .sp = machine_sp(context), .context = context, .is_call = 0 };
+}
 
 #if defined(__x86_64__)
 
@@ -71,6 +74,17 @@ static inline int machine_is_trap_code(int si_code) { return MACHINE_TRAP_CODE(s
 /* DWARF's numbers of the stack pointer and of the return address. */
 #define MACHINE_DWARF_SP 7
 #define MACHINE_DWARF_RETURN 16
+/* The value of a register that can hold a return address on its way to a tail call, by DWARF's number; 0 for others. */
+static inline uintptr_t machine_register(const ucontext_t *context, uint64_t number) {
+#if defined(__APPLE__)
+  const __typeof__(context->uc_mcontext->__ss) *s = &context->uc_mcontext->__ss;
+  const uint64_t registers[] = { s->__rax, s->__rdx, s->__rcx, s->__rbx, s->__rsi, s->__rdi, 0, 0, s->__r8, s->__r9, s->__r10, s->__r11, s->__r12, s->__r13, s->__r14, s->__r15 };
+  return number < sizeof registers / sizeof registers[0] ? (uintptr_t)registers[number] : 0;
+#else
+  static const uint8_t registers[] = { REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP, REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15 };
+  return number < sizeof registers ? (uintptr_t)context->uc_mcontext.gregs[registers[number]] : 0;
+#endif
+}
 
 static inline uintptr_t machine_stack_pointer(void) {
   uintptr_t sp;
@@ -78,11 +92,12 @@ static inline uintptr_t machine_stack_pointer(void) {
   return sp;
 }
 
-static inline struct waot_code_place machine_place(const ucontext_t *context) { return (struct waot_code_place){ machine_pc(context), machine_sp(context), 0, 0 }; }
 
 /* Where compiled code left for the host: the trampolines note the stack pointer of their entry, at which the return address lies. */
 #define MACHINE_KNOWS_EXITS 1
-static inline struct waot_code_place machine_exit_place(uintptr_t sp) { return (struct waot_code_place){ *(const uintptr_t *)sp, sp + sizeof(uintptr_t), 0, 1 }; }
+static inline struct waot_code_place machine_exit_place(uintptr_t sp) {
+  return (struct waot_code_place){ .pc = *(const uintptr_t *)sp, .sp = sp + sizeof(uintptr_t), .context = NULL, .is_call = 1 };
+}
 /* The trampolines end an activation by a trap at waot_refused, with the status in eax and the stack as at their entry, so that its frames can be noted. */
 extern const char waot_refused[] __attribute__((visibility("hidden")));
 static inline int machine_refused(const ucontext_t *context) { return machine_pc(context) == (uintptr_t)waot_refused ? (int)MACHINE_RESULT(context) : 0; }
@@ -120,15 +135,14 @@ static inline uintptr_t machine_stack_pointer(void) {
 
 #define MACHINE_DWARF_SP 31
 #define MACHINE_DWARF_RETURN 30
-static inline struct waot_code_place machine_place(const ucontext_t *context) {
-  return (struct waot_code_place){ .pc = machine_pc(context), .sp = machine_sp(context), .link = (uintptr_t)MACHINE_LINK(context), .is_call = 0 };
-}
+/* The value of a register that can hold a return address: the link register, and no other. */
+static inline uintptr_t machine_register(const ucontext_t *context, uint64_t number) { return number == MACHINE_DWARF_RETURN ? (uintptr_t)MACHINE_LINK(context) : 0; }
 
 /* Where compiled code left for the host: the trampolines note the address of their frame record, at the bottom of a frame of MACHINE_EXIT_FRAME bytes. */
 #define MACHINE_KNOWS_EXITS 1
 #define MACHINE_EXIT_FRAME 32 /* EXIT_FRAME of enter_arm64.S */
 static inline struct waot_code_place machine_exit_place(uintptr_t sp) {
-  return (struct waot_code_place){ .pc = ((const uintptr_t *)sp)[1], .sp = sp + MACHINE_EXIT_FRAME, .link = 0, .is_call = 1 };
+  return (struct waot_code_place){ .pc = ((const uintptr_t *)sp)[1], .sp = sp + MACHINE_EXIT_FRAME, .context = NULL, .is_call = 1 };
 }
 /* The trampolines end an activation by a trap at waot_refused, with the status in w0 and such a frame, so that its frames can be noted. */
 extern const char waot_refused[] __attribute__((visibility("hidden")));

@@ -22,7 +22,9 @@ export const GUEST_PROGRAMS = ['runtime_test', 'threads_test', 'interrupt_test',
 export const ARTIFACT_PROGRAMS = ['sha256_test', 'artifact_test', 'instance_test', 'type_test'];
 /** Programs that are linked without the harness. */
 const BARE_PROGRAMS = [...ARTIFACT_PROGRAMS, 'load_bench'];
-/** All, the one in C++ too. */
+/** Programs in C++. */
+const CXX_PROGRAMS = ['exception_test', 'exception_artifact_test'];
+/** All, the one in C++ too, that need nothing that the compiler has made. */
 export const PROGRAMS = [...GUEST_PROGRAMS, 'exception_test', ...ARTIFACT_PROGRAMS];
 
 /** What differs between the builds. */
@@ -123,13 +125,13 @@ export async function buildPrograms(directory: string, toolchain: Toolchain, pro
   const parts = (name: string) => (/^unwind.*_test$/.test(name) ? ['unwind_magic', ...(name === 'unwind_brk_test' ? [] : ['unwind_check'])] : []);
   const runtime = await buildRuntime(directory, toolchain);
   await runAll([
-    ...['harness', ...programs.filter((name) => name !== 'exception_test'), ...(programs.flatMap(parts).includes('unwind_check') ? ['unwind_check'] : [])].map((name) => compileCommand(directory, toolchain, name)),
+    ...['harness', ...programs.filter((name) => !CXX_PROGRAMS.includes(name)), ...(programs.flatMap(parts).includes('unwind_check') ? ['unwind_check'] : [])].map((name) => compileCommand(directory, toolchain, name)),
     ...(programs.flatMap(parts).length > 0 ? [[cc, '-c', join(sources, `unwind_magic_${arch}.S`), '-o', at('unwind_magic.t.o')]] : []),
-    ...(programs.includes('exception_test') ? [[cxx, '-std=c++17', ...TEST_FLAGS, ...testFlags, '-c', join(sources, 'exception_test.cc'), '-o', at('exception_test.t.o')]] : []),
+    ...programs.filter((name) => CXX_PROGRAMS.includes(name)).map((name) => [cxx, '-std=c++17', ...TEST_FLAGS, ...testFlags, '-c', join(sources, `${name}.cc`), '-o', at(`${name}.t.o`)]),
   ]);
   await buildGuest(directory, arch);
   await runAll(programs.map((name) => [
-    name === 'exception_test' ? cxx : cc, at(`${name}.t.o`), ...parts(name).map((part) => at(`${part}.t.o`)),
+    CXX_PROGRAMS.includes(name) ? cxx : cc, at(`${name}.t.o`), ...parts(name).map((part) => at(`${part}.t.o`)),
     ...(BARE_PROGRAMS.includes(name) ? [] : [at('harness.t.o')]), ...runtime, ...linkFlags, '-o', at(name), ...LIBRARIES,
   ]));
 }

@@ -104,6 +104,7 @@ static void check_own_walk(const ucontext_t *context, const struct walk *walk) {
   uintptr_t addresses[WAOT_TRACE_MAX];
   if (!waot_code_contains((void *)machine_pc(context))) return;
   uint32_t count = waot_walk(machine_place(context), waot_thread_current->top, addresses, WAOT_TRACE_MAX);
+  if (count != walk->wasm_count) fprintf(stderr, "at a place where the runtime's own walk differs: %lx\n", (long)machine_pc(context));
   CHECK_EQUAL(count, walk->wasm_count);
   for (uint32_t i = 0; i < count; i++) CHECK_EQUAL(addresses[i], walk->wasm[i]);
   seen.own_walks++;

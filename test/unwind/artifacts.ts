@@ -10,9 +10,11 @@ const consts = (first: number, count: number) => Array.from({ length: count }, (
 const pass = (from: number) => Array.from({ length: 9 }, (_, i) => `(local.get $p${(i + from) % 9})`).join(' ');
 const LESS = '(i32.sub (local.get $n) (i32.const 1))';
 
+const SIXTEEN = Array.from({ length: 16 }, (_, i) => `(param $q${i} f64)`).join(' ');
+
 /**
- * Functions with arguments on the stack take each other's place, directly, through a table and out to the host. Not stepped: a tail call to a function with more arguments on the stack
- * than its caller. LLVM moves the return address and says so nowhere, so that for the last instructions before the jump no unwinder finds it.
+ * Functions with arguments on the stack take each other's place, directly, through a table and out to the host: those with as many, with more (the return address moves down) and with fewer (up), with
+ * calls, traps and vectors on their way.
  */
 const TAIL_CALLS = `(module (import "" "zero" (func $zero (param i32) (result i64))) (import "" "throw" (func $throw (param i32) (result i64)))
   (type $one (func (param i32) (result i64))) (table $t 4 funcref) (elem (table $t) (i32.const 0) func $few $indirect)
@@ -21,6 +23,20 @@ const TAIL_CALLS = `(module (import "" "zero" (func $zero (param i32) (result i6
   (func $few (param $n i32) (result i64) (if (i32.eqz (local.get $n)) (then (return (i64.const 7)))) (return_call $few ${LESS}))
   (func $indirect (param $n i32) (result i64) (if (i32.eqz (local.get $n)) (then (return (i64.const 5)))) (return_call_indirect $t (type $one) ${LESS} (i32.const 1)))
   (func $trap (param $n i32) ${NINE} (result i64) (if (i32.eqz (local.get $n)) (then unreachable)) (return_call $trap ${LESS} ${pass(2)}))
+  (func $more (param $n i32) (result i64) (if (i32.le_s (local.get $n) (i32.const 1)) (then (return (i64.add (i64.const 1) (call $zero (i32.const 3)))))) (return_call $nine ${LESS} ${consts(20, 9)}))
+  (func $nine (param $n i32) ${NINE} (result i64) (if (i32.eq (local.get $n) (i32.const 5)) (then (return_call $more ${LESS})))
+    (return_call $sixteen ${LESS} ${Array.from({ length: 16 }, (_, i) => `(f64.convert_i64_s (local.get $p${i % 9}))`).join(' ')}))
+  (func $sixteen (param $n i32) ${SIXTEEN} (result i64) (if (i32.or (i32.and (local.get $n) (i32.const 1)) (i32.le_s (local.get $n) (i32.const 5))) (then (return_call $more ${LESS})))
+    (return_call $nine (i32.sub (local.get $n) (i32.const 1)) ${Array.from({ length: 9 }, (_, i) => `(i64.add (call $zero (i32.const ${i})) (i64.trunc_sat_f64_s (local.get $q${i + 3})))`).join(' ')}))
+  (func $vector (param $n i32) (param $v v128) (result i64) (if (i32.eqz (local.get $n)) (then (return (i64x2.extract_lane 1 (local.get $v)))))
+    (return_call $vectors ${LESS} ${Array.from({ length: 11 }, (_, i) => `(i32x4.add (local.get $v) (v128.const i32x4 ${i} 2 3 4))`).join(' ')}))
+  (func $vectors (param $n i32) ${'(param v128) '.repeat(11)} (result i64) (return_call $vector ${LESS} (i32x4.add (local.get 10) (local.get 11))))
+  (func $sinks (param $n i32) (result i64) (if (i32.eqz (local.get $n)) (then unreachable)) (return_call $sinks_more ${LESS} ${consts(20, 9)}))
+  (func $sinks_more (param $n i32) ${NINE} (result i64) (if (i32.eqz (local.get $n)) (then unreachable)) (return_call $sinks (i32.sub (local.get $n) (i32.wrap_i64 (i64.div_u (local.get $p8) (local.get $p8))))))
+  (func (export "resizes") (result i64) (i64.add (call $more (i32.const 11)) (call $nine (i32.const 9) ${consts(1, 9)})))
+  (func (export "resizes_vectors") (result i64) (i64.add (i64.const 1) (call $vector (i32.const 6) (v128.const i64x2 5 6))))
+  (func (export "resizes_and_traps") (result i64) (i64.add (call $sinks (i32.const 5)) (call $sinks_more (i32.const 3) ${consts(1, 9)})))
+  (func (export "resizes_in_tail_position") (result i64) (return_call $nine (i32.const 8) ${consts(1, 9)}))
   (func (export "rotate") (result i64) (call $even (i32.const 6) ${consts(10, 9)}))
   (func (export "twice") (result i64) (i64.add (call $few (i32.const 6)) (call $even (i32.const 4) ${consts(4, 9)})))
   (func (export "through_table") (result i64) (call $indirect (i32.const 5)))
@@ -52,7 +68,7 @@ const MODULES: readonly { name: string; text: string; features: object; calls: R
   {
     name: 'tail', text: TAIL_CALLS, features: { tail_call: true },
     calls: {
-      rotate: OK, twice: OK, through_table: OK, to_host: OK, host_throws: { status: StatusCode.host_error }, bad_index: { status: StatusCode.undefined_element }, traps: { status: StatusCode.unreachable },
+      resizes: OK, resizes_vectors: OK, resizes_and_traps: { status: StatusCode.unreachable }, resizes_in_tail_position: OK, rotate: OK, twice: OK, through_table: OK, to_host: OK, host_throws: { status: StatusCode.host_error }, bad_index: { status: StatusCode.undefined_element }, traps: { status: StatusCode.unreachable },
     },
   },
   {

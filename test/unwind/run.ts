@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildPrograms, missingTools, NATIVE } from '../c/build.js';
 import { buildSteppables } from './artifacts.js';
+import { buildThrowing } from './exceptions.js';
 import { mutateTrampolines } from './mutate.js';
 import { isGood, recordByPerf, whyNoPerf } from './perf.js';
 import { hasLibunwind, linkWithLibunwind } from './programs.js';
@@ -48,6 +49,14 @@ async function stepArtifacts(program: string): Promise<void> {
   }
 }
 
+/** Exceptions out of frames of every kind. */
+async function throwThroughArtifacts(): Promise<void> {
+  for (const { name, path, exports } of await buildThrowing(directory, [{ optLevel: 0 }, { optLevel: 1 }, { optLevel: 2 }, { optLevel: 3 }])) {
+    const { ok, text, end } = run(at('exception_artifact_test'), [path, ...exports], 240_000);
+    report(ok, ok ? `${name}: C++ exceptions out of ${exports.length} functions` : `${name}: ended with ${end}\n${text}`);
+  }
+}
+
 function stepByGdb(): void {
   const { text } = run('gdb', ['-q', '-batch', '-nx', '-x', join(root, 'test/unwind/step.py'), '--args', at('unwind_test'), at('guest.so'), 'for a debugger'], 240_000);
   const [, steps, lost] = /gdb: (\d+) steps, (\d+) failures/.exec(text) ?? [];
@@ -77,13 +86,14 @@ if (missing) {
   process.exitCode = 1;
 } else {
   try {
-    await buildPrograms(directory, NATIVE, ['unwind_test', 'unwind_artifact_test', 'exception_test']);
+    await buildPrograms(directory, NATIVE, ['unwind_test', 'unwind_artifact_test', 'exception_test', 'exception_artifact_test']);
     stepByTrapFlag('unwind_test', 'libgcc');
     const libunwind = hasLibunwind();
     if (libunwind) stepByTrapFlag(await linkWithLibunwind(directory, 'unwind_test'), 'libunwind');
     else console.log('skipped: libunwind (Debian package libunwind-dev)');
     await stepArtifacts(libunwind ? await linkWithLibunwind(directory, 'unwind_artifact_test') : 'unwind_artifact_test');
     report(run(at('exception_test'), [at('guest.so')]).ok, 'C++ exceptions through wasm');
+    await throwThroughArtifacts();
     if (missingTools([['gdb', 'gdb']])) console.log('skipped: gdb (Debian package gdb)');
     else stepByGdb();
     await mutate();

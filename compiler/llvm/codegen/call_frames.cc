@@ -23,6 +23,11 @@
 
 using namespace llvm;
 
+/* Rules behind calls are known by their location, which is that of this text. */
+static const char BEHIND_CALL[] = "behind a call";
+
+bool isBehindCall(const MCCFIInstruction &rule) { return rule.getLoc().getPointer() == BEHIND_CALL; }
+
 namespace {
 
 /* The mark is metadata that an instruction carries through later passes and copies: that of "PC sections", which nothing else here uses. */
@@ -77,8 +82,8 @@ struct CallRulesPass : MachineFunctionPass {
   }
 
 private:
-  static void addRule(MachineFunction &function, MachineBasicBlock &block, MachineBasicBlock::iterator before, int64_t adjustment) {
-    unsigned index = function.addFrameInst(MCCFIInstruction::createAdjustCfaOffset(nullptr, adjustment));
+  static void addRule(MachineFunction &function, MachineBasicBlock &block, MachineBasicBlock::iterator before, int64_t adjustment, SMLoc location = {}) {
+    unsigned index = function.addFrameInst(MCCFIInstruction::createAdjustCfaOffset(nullptr, adjustment, location));
     BuildMI(block, before, DebugLoc(), function.getSubtarget().getInstrInfo()->get(TargetOpcode::CFI_INSTRUCTION)).addCFIIndex(index);
   }
 
@@ -95,7 +100,7 @@ private:
   static void addRules(MachineFunction &function, MachineBasicBlock &block, MachineBasicBlock::iterator behind, int64_t popped) {
     const TargetSubtargetInfo &target = function.getSubtarget();
     Register stack = target.getTargetLowering()->getStackPointerRegisterToSaveRestore();
-    addRule(function, block, behind, -popped);
+    addRule(function, block, behind, -popped, SMLoc::getFromPointer(BEHIND_CALL));
     for (auto at = behind; at != block.end(); ++at) {
       if (at->isCFIInstruction() || !at->modifiesRegister(stack, target.getRegisterInfo())) continue;
       if (lowersBy(*at, target.getInstrInfo()->getName(at->getOpcode())) == popped) addRule(function, block, std::next(at), popped);

@@ -11,6 +11,7 @@
 #include "emit.h"
 #include "call_frames.h"
 #include "place_charges.h"
+#include "tail_frames.h"
 #include "../../../runtime-c/abi.h"
 
 #include <cstring>
@@ -46,6 +47,7 @@ public:
   void beginFunction(const MachineFunction *) override {}
   void endFunction(const MachineFunction *) override {}
   void markFunctionEnd() override {
+    moveRulesIntoCalls(printer);
     if (!tables.count(&printer.MF->getFunction())) return;
     MCSymbol *end = printer.OutContext.createTempSymbol("owed_end");
     printer.OutStreamer->emitLabel(end);
@@ -110,6 +112,7 @@ const char *addPasses(legacy::PassManager &passes, TargetMachine &machine, raw_p
   if (config->addISelPasses()) return "the target has no instruction selection";
   config->addMachinePasses();
   config->setInitialized();
+  passes.add(createTailFramesPass());
   passes.add(createPlaceChargesPass(tables));
   Expected<std::unique_ptr<MCStreamer>> streamer = machine.createMCStreamer(out, nullptr, type, information->getMMI().getContext());
   if (!streamer) {
