@@ -77,16 +77,15 @@ void instantiate() {
   }
   host.instance = waot_instance_new(host.store, host.artifact, imports, count, nullptr, &error);
   CHECK_EQUAL(host.instance != nullptr, 1);
-  waot_store_set_fuel(host.store, FUEL);
 }
 
-// Calls `current` in a new store; returns the status, or -1 after an exception. `consumed`: what has been.
+// Calls `current`; returns the status, or -1 after an exception. `consumed`: what it has been charged.
 // Numbers that the caller keeps in registers which the callee must save: an unwinder that restores one wrongly changes them.
 __attribute__((noinline)) int run(Way way, int depth, int64_t *consumed, volatile const long *seed) {
   const long a = seed[0] * 3, b = seed[1] * 5, c = seed[2] * 7, d = seed[3] * 11, e = seed[4] * 13, f = seed[5] * 17;
-  instantiate();
   host.way = way;
   host.depth = depth;
+  waot_store_set_fuel(host.store, FUEL);
   destroyed = 0;
   int status = -1;
   try {
@@ -99,12 +98,12 @@ __attribute__((noinline)) int run(Way way, int depth, int64_t *consumed, volatil
   CHECK_EQUAL(waot_thread_depth(), 0);
   *consumed = waot_store_consumed(host.store);
   CHECK_EQUAL(*consumed > 0 && *consumed < FUEL, 1);
-  waot_store_delete(host.store);
   return status;
 }
 
 void try_export() {
   static volatile const long seed[6] = {1000003, 2000003, 3000017, 4000037, 5000011, 6000011};
+  instantiate(); // once: an emulator takes its time to reserve a memory
   for (int depth = 0; depth < 4; depth++) {
     int64_t failed = 0, thrown = 0, again = 0;
     CHECK_EQUAL(run(Way::fails, depth, &failed, seed), WAOT_STATUS_HOST_ERROR);
@@ -115,6 +114,7 @@ void try_export() {
     }
     CHECK_EQUAL(run(Way::returns, 0, &again, seed), WAOT_STATUS_OK);
   }
+  waot_store_delete(host.store);
 }
 
 // The end of a thread is an exception too, of libc's own.
@@ -122,6 +122,7 @@ void *leave_thread(void *) {
   Counted counted;
   waot_value values[16];
   instantiate();
+  waot_store_set_fuel(host.store, FUEL);
   host.way = Way::leaves_thread;
   host.depth = 2;
   destroyed = 0;

@@ -13,7 +13,7 @@ const loop = (body: string, count: number) => `(loop $l ${body} (br_if $l (i32.l
 const IMPORT = '(import "" "throw" (func $throw (param i32) (result i64)))';
 
 /** Functions in C's convention: many arguments, values in registers and in vectors across the call, loops that the compiler vectorises around it, bulk operators, tables. */
-const PLAIN = `(module ${IMPORT} (memory 1 9) (data $d "0123456789abcdef") (type $one (func (param i32) (result i64))) (table $t 4 9 funcref) (elem (table $t) (i32.const 1) func $throw $deep)
+const PLAIN = `(module ${IMPORT} (memory 1) (data $d "0123456789abcdef") (type $one (func (param i32) (result i64))) (table $t 4 9 funcref) (elem (table $t) (i32.const 1) func $throw $deep)
   (func (export "direct") (result i64) (call $throw (i32.const 1)))
   (func $deep (param $n i32) (result i64) (if (result i64) (local.get $n) (then (i64.add (i64.const 1) (call $deep ${LESS}))) (else (call $throw (i32.const 0)))))
   (func (export "recursion") (result i64) (call $deep (i32.const 40)))

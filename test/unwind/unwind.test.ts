@@ -41,7 +41,7 @@ if (missing) {
   test.after(() => rmSync(directory, { recursive: true, force: true }));
 
   test('tail calls, vector loops, builtins and traps of compiled code, ticks at any instruction', async () => {
-    const steppables = await buildSteppables(directory, [0, 2]);
+    const steppables = await buildSteppables(directory, [0, 2, 3]);
     const program = hasLibunwind() ? await linkWithLibunwind(directory, 'unwind_artifact_test') : 'unwind_artifact_test';
     for (const { name, path, calls } of steppables) {
       const output = run(at(program), [path, ROUNDS, ...calls]);

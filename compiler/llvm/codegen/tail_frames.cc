@@ -155,7 +155,8 @@ private:
   /* --- the stack pointer (x86-64) ----------------------------------------------------------------------------------- */
 
   /* A function that makes a tail call with more arguments than it has itself reserves room for them first and gives it back last, of which X86FrameLowering says nothing. So the stack pointer is followed, and
-   * where the CFA is not at the distance that the rules say, it is said. Not with frames so large that a loop probes them: meanwhile the CFA is found from another register, and nothing is changed. */
+   * where the CFA is not at the distance that the rules say, it is said. Not with frames so large that a loop probes them: meanwhile the CFA is found from another register, and nothing is changed:
+   * if such a function reserves that room, its rules remain without it. */
   void placeFrames() const {
     DenseMap<const MachineBasicBlock *, int64_t> entries;
     entries[&function->front()] = onStack;
