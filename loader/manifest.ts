@@ -2,7 +2,8 @@
 import type { FuelModeName } from '../runtime-c/abi.js';
 
 /** A reference type, as in the text format: `(ref func)`, `(ref null 3)`; numbers are indices in `types`. */
-export type ManifestRefType = 'funcref' | 'externref' | 'nullfuncref' | 'nullexternref' | `(ref ${string})`;
+export type ManifestRefType =
+  | 'funcref' | 'externref' | 'nullfuncref' | 'nullexternref' | 'anyref' | 'eqref' | 'i31ref' | 'structref' | 'arrayref' | 'nullref' | `(ref ${string})`;
 export type ManifestValType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128' | ManifestRefType;
 
 export type ManifestExtern =
@@ -10,6 +11,11 @@ export type ManifestExtern =
   | { kind: 'table'; element: ManifestRefType; min: number; max?: number }
   | { kind: 'memory'; min: number; max?: number }
   | { kind: 'global'; type: ManifestValType; mutable: boolean };
+
+/** A field of a struct, or the element of an array. */
+export interface ManifestField { type: ManifestValType | 'i8' | 'i16'; mutable: boolean }
+/** A type of the module; `open`: it may have subtypes; `supertype`: the index of the one that it declares. */
+export type ManifestType = ({ params: ManifestValType[]; results: ManifestValType[] } | { fields: ManifestField[] } | { element: ManifestField }) & { open?: true; supertype?: number };
 
 export interface Manifest {
   /** Version of this schema. */
@@ -24,8 +30,8 @@ export interface Manifest {
   options: { optLevel: 0 | 1 | 2 | 3; debug: boolean; fuel: FuelModeName; nan: 'native' | 'canonical' };
   /** The cost table: its name, and the SHA-256 of its canonical JSON (absent when `fuel` is none). */
   costTable?: { name: string; sha256: string };
-  /** The module's function types, by index; absent when no import or export names one. */
-  types?: { params: ManifestValType[]; results: ManifestValType[] }[];
+  /** The module's types, by index; absent when no import or export names one. */
+  types?: ManifestType[];
   imports: ({ module: string; name: string } & ManifestExtern)[];
   exports: ({ name: string } & ManifestExtern)[];
   /** Memories that the module defines or imports, in index order. */

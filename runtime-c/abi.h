@@ -30,13 +30,31 @@
 #define WAOT_VALTYPE_EXTERNREF 111
 #define WAOT_VALTYPE_NULLFUNCREF 115
 #define WAOT_VALTYPE_NULLEXTERNREF 114
+#define WAOT_VALTYPE_NULLREF 113
+#define WAOT_VALTYPE_ANYREF 110
+#define WAOT_VALTYPE_EQREF 109
+#define WAOT_VALTYPE_I31REF 108
+#define WAOT_VALTYPE_STRUCTREF 107
+#define WAOT_VALTYPE_ARRAYREF 106
 #define WAOT_VALTYPE_REF_FUNC 48
 #define WAOT_VALTYPE_REF_EXTERN 47
 #define WAOT_VALTYPE_REF_NOFUNC 51
 #define WAOT_VALTYPE_REF_NOEXTERN 50
+#define WAOT_VALTYPE_REF_NONE 49
+#define WAOT_VALTYPE_REF_ANY 46
+#define WAOT_VALTYPE_REF_EQ 45
+#define WAOT_VALTYPE_REF_I31 44
+#define WAOT_VALTYPE_REF_STRUCT 43
+#define WAOT_VALTYPE_REF_ARRAY 42
 #define WAOT_VALTYPE_REF_NULL_TYPE 99
 #define WAOT_VALTYPE_REF_TYPE 35
 #define WAOT_VALTYPE_NULLABLE 64
+#define WAOT_PACKED_I8 120
+#define WAOT_PACKED_I16 119
+#define WAOT_TYPE_FUNC 0
+#define WAOT_TYPE_STRUCT 1
+#define WAOT_TYPE_ARRAY 2
+#define WAOT_TYPE_BOX 3
 #define WAOT_EXTERN_FUNC 0
 #define WAOT_EXTERN_TABLE 1
 #define WAOT_EXTERN_MEMORY 2
@@ -68,7 +86,15 @@
 #define WAOT_CONST_ADD 5
 #define WAOT_CONST_SUB 6
 #define WAOT_CONST_MUL 7
-#define WAOT_MAX_CONST_HEIGHT 64
+#define WAOT_CONST_REF_I31 8
+#define WAOT_CONST_STRUCT_NEW 9
+#define WAOT_CONST_STRUCT_NEW_DEFAULT 10
+#define WAOT_CONST_ARRAY_NEW 11
+#define WAOT_CONST_ARRAY_NEW_DEFAULT 12
+#define WAOT_CONST_ARRAY_NEW_FIXED 13
+#define WAOT_CONST_ANY_CONVERT_EXTERN 14
+#define WAOT_CONST_EXTERN_CONVERT_ANY 15
+#define WAOT_MAX_CONST_HEIGHT 10000
 #define WAOT_SEGMENT_ACTIVE 0
 #define WAOT_SEGMENT_PASSIVE 1
 #define WAOT_SEGMENT_DECLARATIVE 2
@@ -85,6 +111,12 @@
 #define WAOT_STATUS_CALL_STACK_EXHAUSTED 10
 #define WAOT_STATUS_NULL_REFERENCE 11
 #define WAOT_STATUS_NULL_FUNCTION_REFERENCE 12
+#define WAOT_STATUS_NULL_STRUCTURE_REFERENCE 13
+#define WAOT_STATUS_NULL_ARRAY_REFERENCE 14
+#define WAOT_STATUS_NULL_I31_REFERENCE 15
+#define WAOT_STATUS_OUT_OF_BOUNDS_ARRAY_ACCESS 16
+#define WAOT_STATUS_CAST_FAILURE 17
+#define WAOT_STATUS_HEAP_EXHAUSTED 18
 #define WAOT_STATUS_OUT_OF_FUEL 64
 #define WAOT_STATUS_INTERRUPTED 65
 #define WAOT_STATUS_HOST_ERROR 66
@@ -114,6 +146,18 @@
 #define WAOT_FUNC_INDEX 40
 #define WAOT_FUNC_TAIL_CODE 48
 #define WAOT_FUNC_SIZE 56
+#define WAOT_TYPE_HEAD_PARAM_COUNT 0
+#define WAOT_TYPE_HEAD_RESULT_COUNT 4
+#define WAOT_TYPE_HEAD_VALTYPES 8
+#define WAOT_TYPE_HEAD_REFS 16
+#define WAOT_TYPE_HEAD_SUPERS 24
+#define WAOT_TYPE_HEAD_DEPTH 32
+#define WAOT_TYPE_HEAD_KIND 36
+#define WAOT_TYPE_HEAD_SIZE 40
+#define WAOT_OBJECT_TYPE 0
+#define WAOT_OBJECT_LENGTH 8
+#define WAOT_OBJECT_RESERVED 12
+#define WAOT_OBJECT_SIZE 16
 #define WAOT_HOST_EXIT 0
 #define WAOT_HOST_FN 8
 #define WAOT_HOST_DATA 16
@@ -147,6 +191,16 @@
 #define WAOT_BUILTIN_TABLE_COPY 64
 #define WAOT_BUILTIN_TABLE_INIT 72
 #define WAOT_BUILTIN_ELEM_DROP 80
+#define WAOT_BUILTIN_STRUCT_NEW 88
+#define WAOT_BUILTIN_ARRAY_NEW 96
+#define WAOT_BUILTIN_ARRAY_NEW_DATA 104
+#define WAOT_BUILTIN_ARRAY_NEW_ELEM 112
+#define WAOT_BUILTIN_ARRAY_FILL 120
+#define WAOT_BUILTIN_ARRAY_COPY 128
+#define WAOT_BUILTIN_ARRAY_INIT_DATA 136
+#define WAOT_BUILTIN_ARRAY_INIT_ELEM 144
+#define WAOT_BUILTIN_ANY_CONVERT_EXTERN 152
+#define WAOT_BUILTIN_EXTERN_CONVERT_ANY 160
 
 /* X(code, name, message) for every status. */
 #define WAOT_STATUS_TABLE(X) \
@@ -163,6 +217,12 @@
   X(10, call_stack_exhausted, "call stack exhausted") \
   X(11, null_reference, "null reference") \
   X(12, null_function_reference, "null function reference") \
+  X(13, null_structure_reference, "null structure reference") \
+  X(14, null_array_reference, "null array reference") \
+  X(15, null_i31_reference, "null i31 reference") \
+  X(16, out_of_bounds_array_access, "out of bounds array access") \
+  X(17, cast_failure, "cast failure") \
+  X(18, heap_exhausted, "garbage-collected heap exhausted") \
   X(64, out_of_fuel, "out of fuel") \
   X(65, interrupted, "interrupted") \
   X(66, host_error, "the host function failed") \
@@ -269,6 +329,36 @@ _Static_assert(offsetof(struct waot_func, index) == 40, "waot_func.index");
 _Static_assert(offsetof(struct waot_func, tail_code) == 48, "waot_func.tail_code");
 _Static_assert(sizeof(struct waot_func) == 56, "waot_func");
 
+/* The head of a waot_type, as far as compiled code reads it. */
+struct waot_type_head {
+  uint32_t param_count; /* functions: parameters; structs: fields; arrays: 1 */
+  uint32_t result_count; /* functions only */
+  void *valtypes; /* u8 codes */
+  void *refs; /* see waot_type */
+  void *supers; /* waot_type pointers: its supertypes from the root of its hierarchy down, and itself, at [depth] */
+  uint32_t depth; /* how many supertypes it has */
+  uint32_t kind; /* TypeKind */
+};
+_Static_assert(offsetof(struct waot_type_head, param_count) == 0, "waot_type_head.param_count");
+_Static_assert(offsetof(struct waot_type_head, result_count) == 4, "waot_type_head.result_count");
+_Static_assert(offsetof(struct waot_type_head, valtypes) == 8, "waot_type_head.valtypes");
+_Static_assert(offsetof(struct waot_type_head, refs) == 16, "waot_type_head.refs");
+_Static_assert(offsetof(struct waot_type_head, supers) == 24, "waot_type_head.supers");
+_Static_assert(offsetof(struct waot_type_head, depth) == 32, "waot_type_head.depth");
+_Static_assert(offsetof(struct waot_type_head, kind) == 36, "waot_type_head.kind");
+_Static_assert(sizeof(struct waot_type_head) == 40, "waot_type_head");
+
+/* The head of a struct or array on the heap of a store, which a reference points to; aligned to 16 bytes. Fields or elements follow. */
+struct waot_object {
+  void *type; /* interned waot_type */
+  uint32_t length; /* arrays: elements; else 0 */
+  uint32_t reserved; /* zero */
+};
+_Static_assert(offsetof(struct waot_object, type) == 0, "waot_object.type");
+_Static_assert(offsetof(struct waot_object, length) == 8, "waot_object.length");
+_Static_assert(offsetof(struct waot_object, reserved) == 12, "waot_object.reserved");
+_Static_assert(sizeof(struct waot_object) == 16, "waot_object");
+
 /* First argument of the host adapter, the code that compiled code calls for a host function. */
 struct waot_host {
   void *exit; /* the exit trampoline: void (waot_host *, waot_value *args_and_results); does not return on failure */
@@ -331,8 +421,8 @@ _Static_assert(sizeof(struct waot_activation) == 32, "waot_activation");
 /* A constant expression. */
 struct waot_const_expr {
   uint32_t kind; /* ConstKind */
-  uint32_t index; /* ref_func: funcref slot; global_get: global index; extended: number of steps; add, sub, mul: 32 or 64 */
-  uint64_t bits_lo; /* value: low 8 bytes of the bit pattern; extended: address of the steps, const_expr[index] */
+  uint32_t index; /* ref_func: funcref slot; global_get: global index; extended: number of steps; add, sub, mul: 32 or 64; struct_new to array_new_fixed: type index */
+  uint64_t bits_lo; /* value: low 8 bytes of the bit pattern; extended: address of the steps, const_expr[index]; array_new_fixed: number of elements */
   uint64_t bits_hi; /* value: high 8 bytes (v128) */
 };
 _Static_assert(offsetof(struct waot_const_expr, kind) == 0, "waot_const_expr.kind");
@@ -341,15 +431,23 @@ _Static_assert(offsetof(struct waot_const_expr, bits_lo) == 8, "waot_const_expr.
 _Static_assert(offsetof(struct waot_const_expr, bits_hi) == 16, "waot_const_expr.bits_hi");
 _Static_assert(sizeof(struct waot_const_expr) == 24, "waot_const_expr");
 
-/* A function type of the module. */
+/* A type of the module. The values of a function type are its parameters, then its results; of a struct its fields; of an array its element. */
 struct waot_type_desc {
-  uint32_t param_count;
-  uint32_t result_count;
-  void *valtypes; /* u8 ValType or RefType codes: parameters, then results */
+  uint32_t param_count; /* functions: parameters; structs: fields; arrays: 1 */
+  uint32_t result_count; /* functions only */
+  void *valtypes; /* u8 ValType or RefType codes of the values; of fields and elements PackedType as well */
   void *enter; /* entry adapter, or NULL when no reference to a function of this type can exist in the module */
   void *host; /* host adapter: what compiled code calls for a host function of this type; NULL unless imported */
   void *heaps; /* u32 type indices: of what each value of type ref_type or ref_null_type refers to; NULL when there is none */
   uint32_t followers; /* of the first type of a recursion group: how many types of the group follow; of others 0 */
+  uint32_t kind; /* TypeKind */
+  uint32_t is_final; /* 1: it has no subtypes */
+  uint32_t supertype; /* type index of the declared supertype; all ones: none */
+  uint32_t size; /* structs: bytes of an object, its head included; arrays: bytes of an element */
+  uint32_t ref_count; /* values that the collector has to follow: references but those to functions */
+  void *mutables; /* u8 for each field, or the element: 1 if mutable; NULL for functions */
+  void *offsets; /* u32 for each field: bytes from the start of the object, naturally aligned; arrays: of the first element; NULL for functions */
+  void *ref_offsets; /* u32: the offsets of those of ref_count; arrays: of the first element; NULL when there is none */
 };
 _Static_assert(offsetof(struct waot_type_desc, param_count) == 0, "waot_type_desc.param_count");
 _Static_assert(offsetof(struct waot_type_desc, result_count) == 4, "waot_type_desc.result_count");
@@ -358,7 +456,15 @@ _Static_assert(offsetof(struct waot_type_desc, enter) == 16, "waot_type_desc.ent
 _Static_assert(offsetof(struct waot_type_desc, host) == 24, "waot_type_desc.host");
 _Static_assert(offsetof(struct waot_type_desc, heaps) == 32, "waot_type_desc.heaps");
 _Static_assert(offsetof(struct waot_type_desc, followers) == 40, "waot_type_desc.followers");
-_Static_assert(sizeof(struct waot_type_desc) == 48, "waot_type_desc");
+_Static_assert(offsetof(struct waot_type_desc, kind) == 44, "waot_type_desc.kind");
+_Static_assert(offsetof(struct waot_type_desc, is_final) == 48, "waot_type_desc.is_final");
+_Static_assert(offsetof(struct waot_type_desc, supertype) == 52, "waot_type_desc.supertype");
+_Static_assert(offsetof(struct waot_type_desc, size) == 56, "waot_type_desc.size");
+_Static_assert(offsetof(struct waot_type_desc, ref_count) == 60, "waot_type_desc.ref_count");
+_Static_assert(offsetof(struct waot_type_desc, mutables) == 64, "waot_type_desc.mutables");
+_Static_assert(offsetof(struct waot_type_desc, offsets) == 72, "waot_type_desc.offsets");
+_Static_assert(offsetof(struct waot_type_desc, ref_offsets) == 80, "waot_type_desc.ref_offsets");
+_Static_assert(sizeof(struct waot_type_desc) == 88, "waot_type_desc");
 
 /* Limits of a memory (pages) or a table (elements). */
 struct waot_limits_desc {
@@ -596,6 +702,16 @@ struct waot_builtins {
   int32_t (*table_copy)(void *, uint32_t, uint32_t, uint64_t, uint64_t, uint64_t); /* (vmctx, to table, from table, to, from, count) */
   int32_t (*table_init)(void *, uint32_t, uint32_t, uint64_t, uint64_t, uint64_t); /* (vmctx, table, element segment, to, from, count) */
   void (*elem_drop)(void *, uint32_t); /* (vmctx, element segment) */
+  uint64_t (*struct_new)(void *, uint32_t); /* (vmctx, type) -> struct of zeros, or 0: the heap is exhausted */
+  uint64_t (*array_new)(void *, uint32_t, uint64_t); /* (vmctx, type, length) -> array of zeros, or 0: the heap is exhausted */
+  uint64_t (*array_new_data)(void *, uint32_t, uint32_t, uint64_t, uint64_t); /* (vmctx, type, data segment, from byte, length) -> array; 0: the heap is exhausted; 1: the segment is too short */
+  uint64_t (*array_new_elem)(void *, uint32_t, uint32_t, uint64_t, uint64_t); /* (vmctx, type, element segment, from, length) -> array; 0: the heap is exhausted; 1: the segment is too short */
+  int32_t (*array_fill)(void *, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t); /* (vmctx, array, start, count, low 8 bytes of the value, high 8 bytes) */
+  int32_t (*array_copy)(void *, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t); /* (vmctx, to array, to, from array, from, count) */
+  int32_t (*array_init_data)(void *, uint32_t, uint64_t, uint64_t, uint64_t, uint64_t); /* (vmctx, data segment, array, to, from byte, count) -> 0; 1: out of the array, which is looked at first; 2: out of the segment */
+  int32_t (*array_init_elem)(void *, uint32_t, uint64_t, uint64_t, uint64_t, uint64_t); /* (vmctx, element segment, array, to, from, count) -> as array_init_data */
+  uint64_t (*any_convert_extern)(void *, uint64_t); /* (vmctx, externref that is not null) -> anyref, or 0: the heap is exhausted */
+  uint64_t (*extern_convert_any)(void *, uint64_t); /* (vmctx, anyref that is not null) -> externref, or 0: the heap is exhausted */
 };
 
 #endif /* __ASSEMBLER__ */

@@ -69,13 +69,19 @@ export const Os = { linux: 1, darwin: 2 } as const;
 export const ValType = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b, funcref: 0x70, externref: 0x6f } as const;
 /**
  * Codes of the other reference types, for descriptors and the C API. Those that null is of are the binary format's codes; the bit `NULLABLE` is clear in the same
- * type without null. `ref_null_type` and `ref_type`: references to functions of one type, which stands beside the code.
+ * type without null. `ref_null_type` and `ref_type`: references to functions, structs or arrays of one type, which stands beside the code.
  */
 export const RefType = {
-  nullfuncref: 0x73, nullexternref: 0x72, ref_func: 0x30, ref_extern: 0x2f, ref_nofunc: 0x33, ref_noextern: 0x32, ref_null_type: 0x63, ref_type: 0x23,
+  nullfuncref: 0x73, nullexternref: 0x72, nullref: 0x71, anyref: 0x6e, eqref: 0x6d, i31ref: 0x6c, structref: 0x6b, arrayref: 0x6a,
+  ref_func: 0x30, ref_extern: 0x2f, ref_nofunc: 0x33, ref_noextern: 0x32, ref_none: 0x31, ref_any: 0x2e, ref_eq: 0x2d, ref_i31: 0x2c, ref_struct: 0x2b, ref_array: 0x2a,
+  ref_null_type: 0x63, ref_type: 0x23,
 } as const;
 /** Set in the code of a reference type that null is of. */
 export const NULLABLE = 0x40;
+/** Packed types of struct fields and array elements, by their code in the binary format. */
+export const PackedType = { i8: 0x78, i16: 0x77 } as const;
+/** What a `waot_type` is of. `box`: the runtime's own, of objects that carry a host's value in the any hierarchy; modules have none. */
+export const TypeKind = { func: 0, struct: 1, array: 2, box: 3 } as const;
 /** External kinds, by their code in the import and export sections. */
 export const ExternKind = { func: 0, table: 1, memory: 2, global: 3 } as const;
 
@@ -117,6 +123,12 @@ export const STATUS = [
   { code: 10, name: 'call_stack_exhausted', message: 'call stack exhausted' },
   { code: 11, name: 'null_reference', message: 'null reference' },
   { code: 12, name: 'null_function_reference', message: 'null function reference' },
+  { code: 13, name: 'null_structure_reference', message: 'null structure reference' },
+  { code: 14, name: 'null_array_reference', message: 'null array reference' },
+  { code: 15, name: 'null_i31_reference', message: 'null i31 reference' },
+  { code: 16, name: 'out_of_bounds_array_access', message: 'out of bounds array access' },
+  { code: 17, name: 'cast_failure', message: 'cast failure' },
+  { code: 18, name: 'heap_exhausted', message: 'garbage-collected heap exhausted' },
   { code: 64, name: 'out_of_fuel', message: 'out of fuel' },
   { code: 65, name: 'interrupted', message: 'interrupted' },
   { code: 66, name: 'host_error', message: 'the host function failed' },
@@ -161,6 +173,14 @@ export const STRUCTS = [
     f('index', 'u64', 'function index in the defining module'),
     f('tail_code', 'ptr', 'the same code in the tail-calling convention (LLVM tailcc), or NULL where there is none: host functions, modules without tail calls'),
   ] },
+  { name: 'type_head', doc: 'The head of a waot_type, as far as compiled code reads it.', fields: [
+    f('param_count', 'u32', 'functions: parameters; structs: fields; arrays: 1'), f('result_count', 'u32', 'functions only'), f('valtypes', 'ptr', 'u8 codes'), f('refs', 'ptr', 'see waot_type'),
+    f('supers', 'ptr', 'waot_type pointers: its supertypes from the root of its hierarchy down, and itself, at [depth]'),
+    f('depth', 'u32', 'how many supertypes it has'), f('kind', 'u32', 'TypeKind'),
+  ] },
+  { name: 'object', doc: 'The head of a struct or array on the heap of a store, which a reference points to; aligned to 16 bytes. Fields or elements follow.', fields: [
+    f('type', 'ptr', 'interned waot_type'), f('length', 'u32', 'arrays: elements; else 0'), f('reserved', 'u32', 'zero'),
+  ] },
   { name: 'host', doc: 'First argument of the host adapter, the code that compiled code calls for a host function.', fields: [
     f('exit', 'ptr', 'the exit trampoline: void (waot_host *, waot_value *args_and_results); does not return on failure'),
     f('fn', 'ptr', 'int (*)(void *data, waot_value *args_and_results): 0, or a status code'),
@@ -203,31 +223,50 @@ export const BUILTINS = [
   { name: 'table_copy', params: ['ptr', 'u32', 'u32', 'u64', 'u64', 'u64'], result: 'i32', doc: '(vmctx, to table, from table, to, from, count)' },
   { name: 'table_init', params: ['ptr', 'u32', 'u32', 'u64', 'u64', 'u64'], result: 'i32', doc: '(vmctx, table, element segment, to, from, count)' },
   { name: 'elem_drop', params: ['ptr', 'u32'], result: 'void', doc: '(vmctx, element segment)' },
+  { name: 'struct_new', params: ['ptr', 'u32'], result: 'u64', doc: '(vmctx, type) -> struct of zeros, or 0: the heap is exhausted' },
+  { name: 'array_new', params: ['ptr', 'u32', 'u64'], result: 'u64', doc: '(vmctx, type, length) -> array of zeros, or 0: the heap is exhausted' },
+  { name: 'array_new_data', params: ['ptr', 'u32', 'u32', 'u64', 'u64'], result: 'u64', doc: '(vmctx, type, data segment, from byte, length) -> array; 0: the heap is exhausted; 1: the segment is too short' },
+  { name: 'array_new_elem', params: ['ptr', 'u32', 'u32', 'u64', 'u64'], result: 'u64', doc: '(vmctx, type, element segment, from, length) -> array; 0: the heap is exhausted; 1: the segment is too short' },
+  { name: 'array_fill', params: ['ptr', 'u64', 'u64', 'u64', 'u64', 'u64'], result: 'i32', doc: '(vmctx, array, start, count, low 8 bytes of the value, high 8 bytes)' },
+  { name: 'array_copy', params: ['ptr', 'u64', 'u64', 'u64', 'u64', 'u64'], result: 'i32', doc: '(vmctx, to array, to, from array, from, count)' },
+  { name: 'array_init_data', params: ['ptr', 'u32', 'u64', 'u64', 'u64', 'u64'], result: 'i32', doc: '(vmctx, data segment, array, to, from byte, count) -> 0; 1: out of the array, which is looked at first; 2: out of the segment' },
+  { name: 'array_init_elem', params: ['ptr', 'u32', 'u64', 'u64', 'u64', 'u64'], result: 'i32', doc: '(vmctx, element segment, array, to, from, count) -> as array_init_data' },
+  { name: 'any_convert_extern', params: ['ptr', 'u64'], result: 'u64', doc: '(vmctx, externref that is not null) -> anyref, or 0: the heap is exhausted' },
+  { name: 'extern_convert_any', params: ['ptr', 'u64'], result: 'u64', doc: '(vmctx, anyref that is not null) -> externref, or 0: the heap is exhausted' },
 ] as const satisfies readonly { name: string; params: readonly AbiType[]; result: AbiType | 'void'; doc: string }[];
 export type BuiltinName = (typeof BUILTINS)[number]['name'];
 
 /**
- * Kinds of constant expression in a descriptor (`waot_const_expr.kind`). An extended one is an array of others in postfix order; in there, and nowhere else, the
- * last three take two values from a stack and put one back.
+ * Kinds of constant expression in a descriptor (`waot_const_expr.kind`). An extended one is an array of others in postfix order; in there, and nowhere else, those
+ * from `add` on take values from a stack and put one back, as the operators of these names do.
  */
-export const ConstKind = { value: 0, ref_null: 1, ref_func: 2, global_get: 3, extended: 4, add: 5, sub: 6, mul: 7 } as const;
+export const ConstKind = {
+  value: 0, ref_null: 1, ref_func: 2, global_get: 3, extended: 4, add: 5, sub: 6, mul: 7,
+  ref_i31: 8, struct_new: 9, struct_new_default: 10, array_new: 11, array_new_default: 12, array_new_fixed: 13, any_convert_extern: 14, extern_convert_any: 15,
+} as const;
 /** Values at once on the stack of an extended constant expression, at most. */
-export const MAX_CONST_HEIGHT = 64;
+export const MAX_CONST_HEIGHT = 10_000;
 /** Modes of data and element segments in a descriptor. */
 export const SegmentMode = { active: 0, passive: 1, declarative: 2 } as const;
 
 /** Structs of the descriptor, read by the runtime only, laid out as C lays them out. `index` fields default to 0. */
 export const DESCRIPTOR_STRUCTS = [
   { name: 'const_expr', doc: 'A constant expression.', fields: [
-    f('kind', 'u32', 'ConstKind'), f('index', 'u32', 'ref_func: funcref slot; global_get: global index; extended: number of steps; add, sub, mul: 32 or 64'),
-    f('bits_lo', 'u64', 'value: low 8 bytes of the bit pattern; extended: address of the steps, const_expr[index]'), f('bits_hi', 'u64', 'value: high 8 bytes (v128)'),
+    f('kind', 'u32', 'ConstKind'), f('index', 'u32', 'ref_func: funcref slot; global_get: global index; extended: number of steps; add, sub, mul: 32 or 64; struct_new to array_new_fixed: type index'),
+    f('bits_lo', 'u64', 'value: low 8 bytes of the bit pattern; extended: address of the steps, const_expr[index]; array_new_fixed: number of elements'), f('bits_hi', 'u64', 'value: high 8 bytes (v128)'),
   ] },
-  { name: 'type_desc', doc: 'A function type of the module.', fields: [
-    f('param_count', 'u32', ''), f('result_count', 'u32', ''), f('valtypes', 'ptr', 'u8 ValType or RefType codes: parameters, then results'),
+  { name: 'type_desc', doc: 'A type of the module. The values of a function type are its parameters, then its results; of a struct its fields; of an array its element.', fields: [
+    f('param_count', 'u32', 'functions: parameters; structs: fields; arrays: 1'), f('result_count', 'u32', 'functions only'),
+    f('valtypes', 'ptr', 'u8 ValType or RefType codes of the values; of fields and elements PackedType as well'),
     f('enter', 'ptr', 'entry adapter, or NULL when no reference to a function of this type can exist in the module'),
     f('host', 'ptr', 'host adapter: what compiled code calls for a host function of this type; NULL unless imported'),
     f('heaps', 'ptr', 'u32 type indices: of what each value of type ref_type or ref_null_type refers to; NULL when there is none'),
     f('followers', 'u32', 'of the first type of a recursion group: how many types of the group follow; of others 0'),
+    f('kind', 'u32', 'TypeKind'), f('is_final', 'u32', '1: it has no subtypes'), f('supertype', 'u32', 'type index of the declared supertype; all ones: none'),
+    f('size', 'u32', 'structs: bytes of an object, its head included; arrays: bytes of an element'), f('ref_count', 'u32', 'values that the collector has to follow: references but those to functions'),
+    f('mutables', 'ptr', 'u8 for each field, or the element: 1 if mutable; NULL for functions'),
+    f('offsets', 'ptr', 'u32 for each field: bytes from the start of the object, naturally aligned; arrays: of the first element; NULL for functions'),
+    f('ref_offsets', 'ptr', 'u32: the offsets of those of ref_count; arrays: of the first element; NULL when there is none'),
   ] },
   { name: 'limits_desc', doc: 'Limits of a memory (pages) or a table (elements).', fields: [
     f('min', 'u64', ''), f('max', 'u64', 'all ones when absent'), f('flags', 'u32', 'bit 0: has a maximum; bit 1: shared; bit 2: 64-bit indices'),
