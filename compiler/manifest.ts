@@ -1,10 +1,11 @@
 /** Writes the manifest of an artifact: see loader/manifest.ts for the schema. */
 import { createHash } from 'node:crypto';
 import { ABI_VERSION } from '../runtime-c/abi.js';
-import type { Manifest, ManifestExtern } from '../loader/manifest.js';
+import type { Manifest, ManifestExtern, ManifestField, ManifestType } from '../loader/manifest.js';
 import { packageVersion } from './cache.js';
 import type { ModulePlan } from './emit/plan.js';
-import type { ExternType, Limits, WasmModule } from './wasm/module.js';
+import type { DefinedType, ExternType, FieldType, Limits, WasmModule } from './wasm/module.js';
+import { functionType } from './wasm/types.js';
 
 /** What the code was generated for. */
 export interface ManifestTarget { readonly triple: string; readonly cpu: string; readonly features: readonly string[]; readonly llvm: string; /** Of code for other levels. */ readonly levels: readonly { readonly cpu: string; readonly features: readonly string[] }[] }
@@ -14,12 +15,23 @@ const limits = ({ min, max }: Limits) => (max === undefined ? { min } : { min, m
 function describeExtern(module: WasmModule, desc: ExternType): ManifestExtern {
   switch (desc.kind) {
     case 'func': {
-      const { params, results } = module.types[desc.type];
+      const { params, results } = functionType(module, desc.type);
       return { kind: 'func', params: [...params], results: [...results] };
     }
     case 'table': return { kind: 'table', element: desc.type.element, ...limits(desc.type.limits) };
     case 'memory': return { kind: 'memory', ...limits(desc.type.limits) };
     case 'global': return { kind: 'global', type: desc.type.type, mutable: desc.type.mutable };
+  }
+}
+
+const describeField = ({ type, mutable }: FieldType): ManifestField => ({ type, mutable });
+
+function describeType(type: DefinedType): ManifestType {
+  const place = { ...(type.final ? {} : { open: true as const }), ...(type.supertype === undefined ? {} : { supertype: type.supertype }) };
+  switch (type.kind) {
+    case 'func': return { params: [...type.params], results: [...type.results], ...place };
+    case 'struct': return { fields: type.fields.map(describeField), ...place };
+    case 'array': return { element: describeField(type.element), ...place };
   }
 }
 
@@ -55,7 +67,7 @@ export function writeManifest(plan: ModulePlan, target: ManifestTarget): string 
     },
     options: { optLevel: options.optLevel, debug: options.debug, fuel: options.fuel, nan: options.nan },
     ...(options.fuel === 'none' ? {} : { costTable: { name: costs.name, sha256: costs.sha256 } }),
-    ...(namesTypes ? { types: module.types.map(({ params, results }) => ({ params: [...params], results: [...results] })) } : {}),
+    ...(namesTypes ? { types: module.types.map(describeType) } : {}),
     imports,
     exports,
     memories: module.memories.map((memory, i) => ({ ...limits(memory.limits), imported: i < module.importedMemories })),

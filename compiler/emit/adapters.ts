@@ -4,6 +4,7 @@
  */
 import { OFFSETS, VALUE_SIZE } from '../../runtime-c/abi.js';
 import type { FuncType } from '../wasm/module.js';
+import { functionType } from '../wasm/types.js';
 import { irSignature } from './descriptor.js';
 import type { ModulePlan } from './plan.js';
 import { quoteSymbol } from './symbols.js';
@@ -73,7 +74,7 @@ export const TAIL_CONVENTION = 'tailcc';
 export const wrapperName = (plan: ModulePlan, index: number): string => `waot.c.${index}${plan.level ? `.${plan.level}` : ''}`;
 
 function wrapper(plan: ModulePlan, index: number): string {
-  const { result, params } = irSignature(plan.module.types[plan.module.funcs[index]]);
+  const { result, params } = irSignature(functionType(plan.module, plan.module.funcs[index]));
   const args = params.map((ir, i) => `${ir} %a${i}`);
   const value = result === 'void' ? '' : ' %r';
   return [
@@ -87,7 +88,7 @@ function wrapper(plan: ModulePlan, index: number): string {
 /** All adapters of a module, as IR text: those of its types, which serve all levels, and the wrappers of each level. */
 export function emitAdapters(plan: ModulePlan, levels: readonly ModulePlan[]): string {
   const { enter, host } = adapterNames(plan);
-  const type = (index: number) => plan.module.types[index];
+  const type = (index: number) => functionType(plan.module, index);
   const wrapped = plan.tailCalls ? [...plan.slots.keys()].filter((index) => index >= plan.module.importedFuncs) : [];
   return [...[plan, ...levels].flatMap((level) => wrapped.map((index) => wrapper(level, index))), ...[...enter].map(([index, name]) => enterAdapter(name, type(index))), ...[...host].map(([index, name]) => hostAdapter(name, type(index)))].join('\n\n');
 }

@@ -2,7 +2,9 @@
 import type { Value } from '../llvm/builder.js';
 import { OFFSETS, SIZES } from '../../runtime-c/abi.js';
 import type { FuncType, Operator } from '../wasm/module.js';
+import { functionType } from '../wasm/types.js';
 import type { FunctionState } from './state.js';
+import { isOfType } from './cast.js';
 import { nonNull, tableOffset } from './table.js';
 
 function pushResults(s: FunctionState, type: FuncType, value: Value): void {
@@ -10,7 +12,7 @@ function pushResults(s: FunctionState, type: FuncType, value: Value): void {
 }
 
 function callFunction(s: FunctionState, index: number): void {
-  const type = s.module.types[s.module.funcs[index]];
+  const type = functionType(s.module, s.module.funcs[index]);
   const args = s.popMany(type.params.length);
   s.fuel.flush();
   if (index >= s.module.importedFuncs) return pushResults(s, type, s.b.call(s.partition.funcOf(index), [s.vmctx, ...args]));
@@ -19,9 +21,12 @@ function callFunction(s: FunctionState, index: number): void {
   pushResults(s, type, s.b.callIndirect(type, field('code'), [field('vmctx'), ...args]));
 }
 
-/** The function reference at an index of a table, or a trap: out of range, null, of another type. */
+/** The function reference at an index of a table, or a trap: out of range, null, of another type. A type that is not final is that of functions of its subtypes as well. */
 function lookUp(s: FunctionState, typeIndex: number, table: number, index: Value): Value {
-  return s.b.callHelper('callee', 'ptr', ['ptr', 'i64', 'i32', 'i64'], [s.vmctx, tableOffset(s, table), index, s.b.i64(BigInt(typeIndex * 8))]);
+  const func = s.b.callHelper('element_func', 'ptr', ['ptr', 'i64', 'i32'], [s.vmctx, tableOffset(s, table), index]);
+  const found = s.b.callHelper('func_type', 'ptr', ['ptr'], [func]);
+  s.b.callHelper('trap_unless.indirect_call_type_mismatch', 'void', ['i1'], [isOfType(s, found, typeIndex)]);
+  return func;
 }
 
 /** The function reference of an imported function. */
@@ -40,7 +45,7 @@ function popCallee(s: FunctionState, { op, a, b }: Operator): () => Value {
 }
 
 function callReference(s: FunctionState, operator: Operator): void {
-  const type = s.module.types[operator.a];
+  const type = functionType(s.module, operator.a);
   const callee = popCallee(s, operator);
   const args = s.popMany(type.params.length);
   s.fuel.flush();
@@ -70,7 +75,7 @@ function returnCallReference(s: FunctionState, type: FuncType, func: Value, args
 function returnCall(s: FunctionState, operator: Operator): void {
   const { op, a } = operator;
   const direct = op.name === 'return_call';
-  const type = s.module.types[direct ? s.module.funcs[a] : a];
+  const type = functionType(s.module, direct ? s.module.funcs[a] : a);
   const callee = direct ? undefined : popCallee(s, operator);
   const args = s.popMany(type.params.length);
   s.fuel.flush();

@@ -2,14 +2,15 @@
 import type { Block, Value } from '../llvm/builder.js';
 import { irType } from '../llvm/builder.js';
 import type { BlockType, Operator, RefType, ValType, WasmModule } from '../wasm/module.js';
-import { withoutNull } from '../wasm/types.js';
+import { functionType, withoutNull, withoutType } from '../wasm/types.js';
+import { testReference } from './cast.js';
 import type { Frame, FunctionState, Operand } from './state.js';
 import { emitTrap } from './trap.js';
 
 type Signature = { readonly params: readonly ValType[]; readonly results: readonly ValType[] };
 
 function blockSignature(module: WasmModule, block: BlockType): Signature {
-  if (block.kind === 'func') return module.types[block.index];
+  if (block.kind === 'func') return functionType(module, block.index);
   return { params: [], results: block.kind === 'value' ? [block.type] : [] };
 }
 
@@ -151,6 +152,19 @@ function branchOnNonNull(s: FunctionState, label: number): void {
   types.forEach((type, i) => s.push(type, values[i]));
 }
 
+/** br_on_cast and br_on_cast_fail: the reference goes with the branch, after the other values, and stays when the branch is not taken. */
+function branchOnCast(s: FunctionState, { op, a, types: immediate }: Operator): void {
+  const [from, to] = immediate as readonly RefType[];
+  const { type, value } = s.popOperand();
+  const test = testReference(s, { type, value }, to);
+  const isTaken = op.name === 'br_on_cast' ? test : s.b.binary('Xor', test, s.b.compare('ICmpEQ', s.b.i32(0), s.b.i32(0)));
+  const types = labelTypes(frameAt(s, a)).slice(0, -1);
+  const values = s.popMany(types.length);
+  branchOn(s, frameAt(s, a), isTaken, [...values, value]);
+  types.forEach((t, i) => s.push(t, values[i]));
+  s.push(op.name === 'br_on_cast' ? withoutType(from, to) : to, value);
+}
+
 /** Leaves for a frame's label, with values, when the condition holds; the code goes on where it does not. */
 function branchOn(s: FunctionState, frame: Frame, condition: Value, values: readonly Value[]): void {
   s.fuel.flush();
@@ -232,6 +246,8 @@ export function emitControl(s: FunctionState, operator: Operator): void {
       return branchOnNull(s, operator.a);
     case 'br_on_non_null':
       return branchOnNonNull(s, operator.a);
+    case 'br_on_cast': case 'br_on_cast_fail':
+      return branchOnCast(s, operator);
     case 'br_table':
       branchTable(s, operator.labels as readonly number[]);
       return s.skipRest();

@@ -1,14 +1,15 @@
 /** The descriptor: what the runtime must know of a module to instantiate it, as LLVM IR text (LLVM 22 syntax), with the adapters and the notes. */
 import {
   ABI_VERSION, Arch, ConstKind, CpuFeature, type CpuFeatureName, DESCRIPTOR_STRUCTS, DESCRIPTOR_SYMBOL, ExternKind, FuelMode, MACHO_NOTES, NOTE_FUNCTIONS, NOTE_HEADER, NOTE_MANIFEST, NOTE_NAME, NULLABLE,
-  OWED_ROWS_SECTION, Os, RefType, SegmentMode, VALUE_SIZE, ValType,
+  OWED_ROWS_SECTION, Os, PackedType, RefType, SegmentMode, TypeKind, VALUE_SIZE, ValType,
   type AbiType,
 } from '../../runtime-c/abi.js';
 import { irType } from '../llvm/builder.js';
 import { VECTOR } from '../llvm/prelude.js';
-import type { ConstExpr, ConstStep, FuncType, Limits, ValType as WasmType, WasmModule } from '../wasm/module.js';
-import { refParts } from '../wasm/types.js';
+import type { ConstExpr, ConstStep, DefinedType, FuncType, Limits, StorageType, WasmModule } from '../wasm/module.js';
+import { functionType, refParts, valuesOf } from '../wasm/types.js';
 import { adapterNames, emitAdapters, TAIL_CONVENTION, wrapperName } from './adapters.js';
+import { layoutOf } from './layout.js';
 import type { ModulePlan } from './plan.js';
 import { quoteSymbol } from './symbols.js';
 
@@ -82,7 +83,8 @@ function constExpr(d: DataWriter, plan: ModulePlan, expr: ConstExpr | ConstStep)
     }
     case 'operator': {
       const [type, name] = expr.op.name.split('.') as ['i32' | 'i64', 'add' | 'sub' | 'mul'];
-      return { kind: ConstKind[name], index: type === 'i32' ? 32 : 64 };
+      if (type === 'i32' || type === 'i64') return { kind: ConstKind[name], index: type === 'i32' ? 32 : 64 };
+      return { kind: ConstKind[expr.op.name.replace('.', '_') as keyof typeof ConstKind], index: expr.a, bits_lo: expr.b };
     }
   }
 }
@@ -97,12 +99,15 @@ const limitsDesc = (limits: Limits): Record<string, Field> => ({
   min: limits.min, max: limits.max ?? ABSENT_64, flags: (limits.max === undefined ? 0 : 1) | (limits.shared ? 2 : 0) | (limits.is64 ? 4 : 0),
 });
 
-const NULLABLE_CODES = { func: ValType.funcref, extern: ValType.externref, nofunc: RefType.nullfuncref, noextern: RefType.nullexternref } as const;
+const NULLABLE_CODES = {
+  func: ValType.funcref, extern: ValType.externref, nofunc: RefType.nullfuncref, noextern: RefType.nullexternref,
+  any: RefType.anyref, eq: RefType.eqref, i31: RefType.i31ref, struct: RefType.structref, array: RefType.arrayref, none: RefType.nullref,
+} as const;
 
-/** The code of a value type, and the type index where it is one of references to functions of a type. */
-function typeFields(type: WasmType): { valtype: number; heap: number } {
+/** The code of a type, and the type index where it is one of references to values of a type. */
+function typeFields(type: StorageType): { valtype: number; heap: number } {
   const parts = refParts(type);
-  if (!parts) return { valtype: ValType[type as keyof typeof ValType], heap: 0 };
+  if (!parts) return { valtype: type === 'i8' || type === 'i16' ? PackedType[type] : ValType[type as keyof typeof ValType], heap: 0 };
   const code = typeof parts.heap === 'number' ? RefType.ref_null_type : NULLABLE_CODES[parts.heap];
   return { valtype: parts.nullable ? code : code & ~NULLABLE, heap: typeof parts.heap === 'number' ? parts.heap : 0 };
 }
@@ -117,6 +122,16 @@ function followers({ typeGroups }: WasmModule, index: number): number {
   return end - index - 1;
 }
 
+/** How objects of a type lie on the heap, for the runtime. */
+function objectFields(d: DataWriter, module: WasmModule, type: DefinedType): Record<string, Field> {
+  if (type.kind === 'func') return {};
+  const { size, offsets, references } = layoutOf(module, type);
+  const mutables = type.kind === 'struct' ? type.fields.map(({ mutable }) => mutable) : [type.element.mutable];
+  return {
+    size, ref_count: references.length, mutables: d.bytes(Uint8Array.from(mutables, Number)), offsets: d.bytes(bytesOf32(offsets)), ref_offsets: d.bytes(bytesOf32(references)),
+  };
+}
+
 function tablesArray(d: DataWriter, plan: ModulePlan): string {
   const { tables, tableInits, importedTables } = plan.module;
   return d.array('limits_desc', tables.map(({ limits, element }, i) => {
@@ -129,13 +144,14 @@ function typesArray(d: DataWriter, plan: ModulePlan): string {
   const adapters = adapterNames(plan);
   const symbol = (name: string | undefined) => (name === undefined ? 'null' : `@${quoteSymbol(name)}`);
   return d.array('type_desc', plan.module.types.map((type, i) => {
-    const values = [...type.params, ...type.results];
+    const values = valuesOf(type);
     const fields = values.map(typeFields);
+    const results = type.kind === 'func' ? type.results.length : 0;
     return {
-      param_count: type.params.length, result_count: type.results.length, valtypes: d.bytes(Uint8Array.from(fields.map(({ valtype }) => valtype))),
+      param_count: values.length - results, result_count: results, valtypes: d.bytes(Uint8Array.from(fields.map(({ valtype }) => valtype))),
       enter: symbol(adapters.enter.get(i)), host: symbol(adapters.host.get(i)),
       heaps: values.some((value) => typeof refParts(value)?.heap === 'number') ? d.bytes(bytesOf32(fields.map(({ heap }) => heap))) : 'null',
-      followers: followers(plan.module, i),
+      followers: followers(plan.module, i), kind: TypeKind[type.kind], is_final: type.final ? 1 : 0, supertype: type.supertype ?? ABSENT_32, ...objectFields(d, plan.module, type),
     };
   }));
 }
@@ -261,7 +277,7 @@ export function emitDescriptor(plan: ModulePlan, identity: ArtifactIdentity, lev
   const ends = OWED_ROWS[identity.os];
   const noteBytes = notes(plan, identity);
   const declarations = [plan, ...levels.map((level) => level.plan)].flatMap(({ symbols }) => [...plan.slots.keys()].filter((i) => i >= plan.module.importedFuncs).map((i) => {
-    const { result, params } = irSignature(plan.module.types[plan.module.funcs[i]]);
+    const { result, params } = irSignature(functionType(plan.module, plan.module.funcs[i]));
     return `declare hidden ${plan.tailCalls ? `${TAIL_CONVENTION} ` : ''}${result} @${quoteSymbol(symbols[i])}(${['ptr', ...params].join(', ')})`;
   }));
   return [

@@ -39,6 +39,9 @@ const SILENT: ReadonlySet<string> = new Set(['nop', 'block', 'end']);
 /** Whether an operator tests something and traps, in a basic block of its own; accesses to memory trap by a fault, without a test. */
 const tests = (op: Opcode): boolean => op.traps === true && op.lower !== 'load' && op.lower !== 'store' && op.lower !== 'vector';
 
+/** Operators that become several basic blocks, whether or not they trap. */
+const BRANCHING: ReadonlySet<Opcode['lower']> = new Set(['struct', 'array', 'cast']);
+
 /** Measures a function by its operators. */
 export function measureFunction(operators: Iterable<Operator>): FunctionSize {
   const size: FunctionSize = { operators: 0, branches: 0, loops: 0, straight: 0 };
@@ -48,7 +51,7 @@ export function measureFunction(operators: Iterable<Operator>): FunctionSize {
     line++;
     if (op.name === 'loop') size.loops++;
     const isControl = op.lower === 'control' && !SILENT.has(op.name);
-    if (isControl || tests(op)) {
+    if (isControl || tests(op) || BRANCHING.has(op.lower)) {
       // A table of branches has an edge for each of its labels.
       size.branches += isControl ? Math.max(1, labels?.length ?? 1) : 2;
       line = 0;

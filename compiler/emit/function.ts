@@ -2,12 +2,16 @@
 import { ModuleBuilder, type Func } from '../llvm/builder.js';
 import type { LowerKind, Operator } from '../wasm/module.js';
 import { Reader, readOperator } from '../wasm/reader.js';
+import { functionType, TypeRelation } from '../wasm/types.js';
+import { emitArray } from './array.js';
 import { emitCall } from './call.js';
+import { emitCast } from './cast.js';
 import { beginFunctionFrame, emitControl, skipOperator } from './control.js';
 import { emitLoad, emitMemory, emitStore, loadFirstMemory } from './memory.js';
 import { emitBinary, emitCompare, emitConst, emitConvert, emitHelper, emitShift } from './numeric.js';
 import type { ModulePlan } from './plan.js';
 import { FunctionState, type Partition } from './state.js';
+import { emitStruct } from './struct.js';
 import { emitReference, emitTable } from './table.js';
 import { emitVector } from './vector.js';
 import { declareLocals, emitGlobal, emitLocal, emitParametric } from './variable.js';
@@ -41,6 +45,9 @@ const EMITTERS: Readonly<Record<LowerKind, Emitter>> = {
   saturate: emitHelper,
   reference: emitReference,
   vector: emitVector,
+  struct: emitStruct,
+  array: emitArray,
+  cast: emitCast,
 };
 
 /** Fuel for entering a wasm function (fuel law, clause 1). */
@@ -84,10 +91,11 @@ export function emitPartition(plan: ModulePlan, number: number): ModuleBuilder {
   const partition: Partition = {
     plan,
     builder: b,
+    relation: new TypeRelation(module),
     funcOf(index) {
       let func = declared.get(index);
       if (!func) {
-        func = b.declareFunc(plan.symbols[index], module.types[module.funcs[index]], alone && !plan.slots.has(index));
+        func = b.declareFunc(plan.symbols[index], functionType(module, module.funcs[index]), alone && !plan.slots.has(index));
         declared.set(index, func);
       }
       return func;

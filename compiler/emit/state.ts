@@ -2,6 +2,7 @@
 import type { Block, Func, ModuleBuilder, Phi, Value } from '../llvm/builder.js';
 import { irType } from '../llvm/builder.js';
 import type { FuncType, Opcode, ValType, WasmModule } from '../wasm/module.js';
+import { functionType, type TypeRelation } from '../wasm/types.js';
 import { createFuel, type Fuel } from './fuel.js';
 import type { ModulePlan } from './plan.js';
 
@@ -35,6 +36,8 @@ export interface Partition {
   readonly builder: ModuleBuilder;
   /** The IR function of a defined function, declared on first use. */
   readonly funcOf: (index: number) => Func;
+  /** Matching of the module's types. */
+  readonly relation: TypeRelation;
 }
 
 export class FunctionState {
@@ -57,7 +60,7 @@ export class FunctionState {
     this.plan = partition.plan;
     this.module = partition.plan.module;
     this.b = partition.builder;
-    this.type = this.module.types[this.module.funcs[index]];
+    this.type = functionType(this.module, this.module.funcs[index]);
     this.vmctx = this.b.param(func, 0);
     this.fuel = createFuel(this.plan, this.b);
   }

@@ -1,4 +1,5 @@
 /** Tables and references. */
+import type { StatusName } from '../../runtime-c/abi.js';
 import type { Value } from '../llvm/builder.js';
 import type { Operator, RefType } from '../wasm/module.js';
 import { callBuiltin, chargeBulk, popUnsigned } from './memory.js';
@@ -53,8 +54,11 @@ export function emitTable(s: FunctionState, operator: Operator): void {
   }
 }
 
+/** Traps for null. */
+export type NullTrap = Extract<StatusName, `null_${string}`>;
+
 /** A reference that is not null, or a trap; nothing where its type says so. What the line of code owes must have been charged. */
-export function nonNull(s: FunctionState, { type, value }: Operand, trap: 'null_reference' | 'null_function_reference'): Value {
+export function nonNull(s: FunctionState, { type, value }: Operand, trap: NullTrap): Value {
   return isNullable(type) ? s.b.callHelper(`non_null.${trap}`, 'i64', ['i64'], [value]) : value;
 }
 
@@ -62,6 +66,8 @@ export function emitReference(s: FunctionState, operator: Operator): void {
   switch (operator.op.name) {
     case 'ref.null':
       return s.push(operator.types?.[0] ?? 'funcref', s.b.zero('i64'));
+    case 'ref.eq':
+      return s.pushOperand({ type: 'i32', value: s.b.compare('ICmpEQ', s.pop(), s.pop()), isBool: true });
     case 'ref.is_null':
       return s.pushOperand({ type: 'i32', value: s.b.compare('ICmpEQ', s.pop(), s.b.zero('i64')), isBool: true });
     case 'ref.func': {

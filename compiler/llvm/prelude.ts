@@ -26,7 +26,7 @@ export const VECTOR = '<2 x i64>';
 export const define = (signature: string, body: string): string => `define linkonce_odr hidden ${signature} #0 {\n${body.trim().split('\n').map((l) => `  ${l.trim()}`).join('\n')}\n}\n`;
 
 /** Code that ends the activation when `%condition` holds; the trap is marked unlikely and never merged, so that its pc names one operator. */
-const trapIf = (condition: string, status: number, label: string) => `
+export const trapIf = (condition: string, status: number, label: string) => `
   br i1 ${condition}, label %${label}.trap, label %${label}.ok, !prof !0
   ${label}.trap:
   call void @llvm.ubsantrap(i8 ${status}) #3
@@ -94,6 +94,7 @@ function vmctxHelpers(): string {
     // Volatile: a later access that traps must find the global written.
     define(`void @waot.global_set.${name}(ptr %slot, ${type} %v)`, `store volatile ${type} %v, ptr %slot, align 8\nret void`),
   ].join('\n');
+  const typeField = (name: 'kind' | 'depth' | 'supers', type: string) => `${at('%found', String(OFFSETS.type_head[name]), `%${name}p`)}\n${invariant(type, `%${name}p`, `%${name}`)}`;
   const tableElement = (trap: number) => `
     ${at('%vmctx', '%table_offset', '%tp')}
     ${invariant('ptr', '%tp', '%table')}
@@ -131,23 +132,54 @@ function vmctxHelpers(): string {
       %length = load i64, ptr %lp, align 8
       %v = trunc i64 %length to i32
       ret i32 %v`),
-    // call_indirect: range, null, type, in that order and in constant time. Function types are interned, so one comparison of pointers decides.
-    define('ptr @waot.callee(ptr %vmctx, i64 %table_offset, i32 %index, i64 %type_offset)', `
+    // call_indirect: range, null, type, in that order and in constant time.
+    define('ptr @waot.element_func(ptr %vmctx, i64 %table_offset, i32 %index)', `
       ${tableElement(StatusCode.undefined_element)}
       %func = load ptr, ptr %element, align 8
       %null = icmp eq ptr %func, null
       ${trapIf('%null', StatusCode.uninitialized_element, 'null')}
+      ret ptr %func`),
+    define('ptr @waot.type_at(ptr %vmctx, i64 %offset)', `
       ${at('%vmctx', String(OFFSETS.vmctx.types), '%typesp')}
       ${invariant('ptr', '%typesp', '%types')}
-      ${at('%types', '%type_offset', '%wantp')}
-      ${invariant('ptr', '%wantp', '%want')}
-      ${at('%func', String(OFFSETS.func.type), '%foundp')}
-      ${invariant('ptr', '%foundp', '%found')}
-      %differ = icmp ne ptr %found, %want
-      ${trapIf('%differ', StatusCode.indirect_call_type_mismatch, 'type')}
-      ret ptr %func`),
-    // call_ref, ref.as_non_null: what a reference points to, or the trap for null.
-    ...(['null_reference', 'null_function_reference'] as const).map((trap) => define(`i64 @waot.non_null.${trap}(i64 %ref)`, `
+      ${at('%types', '%offset', '%p')}
+      ${invariant('ptr', '%p', '%v')}
+      ret ptr %v`),
+    define('ptr @waot.func_type(ptr %func)', `${at('%func', String(OFFSETS.func.type), '%p')}\n${invariant('ptr', '%p', '%v')}\nret ptr %v`),
+    define('ptr @waot.func_type_of(i64 %ref)', `
+      %null = icmp eq i64 %ref, 0
+      br i1 %null, label %none, label %some
+      none:
+      ret ptr null
+      some:
+      %func = inttoptr i64 %ref to ptr
+      %type = call ptr @waot.func_type(ptr %func)
+      ret ptr %type`),
+    // Types are interned, so that one comparison of pointers decides; or two, where a type may have subtypes: each knows its supertypes by their depth.
+    define('i1 @waot.is_same_type(ptr %found, ptr %wanted)', '%same = icmp eq ptr %found, %wanted\nret i1 %same'),
+    define('i1 @waot.is_subtype(ptr %found, ptr %wanted, i32 %wanted_depth)', `
+      %same = icmp eq ptr %found, %wanted
+      br i1 %same, label %yes, label %other
+      other:
+      %null = icmp eq ptr %found, null
+      br i1 %null, label %no, label %known
+      known:
+      ${typeField('depth', 'i32')}
+      %below = icmp ugt i32 %depth, %wanted_depth
+      br i1 %below, label %deep, label %no
+      deep:
+      ${typeField('supers', 'ptr')}
+      %i = zext i32 %wanted_depth to i64
+      %superp = getelementptr ptr, ptr %supers, i64 %i
+      ${invariant('ptr', '%superp', '%super')}
+      %is = icmp eq ptr %super, %wanted
+      ret i1 %is
+      yes:
+      ret i1 true
+      no:
+      ret i1 false`),
+    // What a reference points to, or the trap for null.
+    ...STATUS.map(({ name }) => name).filter((name) => name.startsWith('null_')).map((trap) => define(`i64 @waot.non_null.${trap}(i64 %ref)`, `
       %null = icmp eq i64 %ref, 0
       ${trapIf('%null', StatusCode[trap], 'null')}
       ret i64 %ref`)),
@@ -174,10 +206,13 @@ function builtinHelpers(): string {
   }).join('\n');
 }
 
-/** Traps when a bulk builtin says so. */
+/** Traps when a builtin says so, or when a test fails. */
 function checkedHelpers(): string {
-  return (['out_of_bounds_memory_access', 'out_of_bounds_table_access'] as const)
-    .map((name) => define(`void @waot.trap_if.${name}(i32 %failed)`, `%bad = icmp ne i32 %failed, 0\n${trapIf('%bad', StatusCode[name], 'bulk')}\nret void`)).join('\n');
+  const builtin = (['out_of_bounds_memory_access', 'out_of_bounds_table_access', 'out_of_bounds_array_access', 'heap_exhausted'] as const)
+    .map((name) => define(`void @waot.trap_if.${name}(i32 %failed)`, `%bad = icmp ne i32 %failed, 0\n${trapIf('%bad', StatusCode[name], 'bulk')}\nret void`));
+  const test = (['indirect_call_type_mismatch', 'cast_failure'] as const)
+    .map((name) => define(`void @waot.trap_unless.${name}(i1 %holds)`, `%bad = xor i1 %holds, true\n${trapIf('%bad', StatusCode[name], 'test')}\nret void`));
+  return [...builtin, ...test].join('\n');
 }
 
 /**

@@ -31,7 +31,7 @@ const BULK_NAMES: readonly string[] = NAMES.filter((name) => opcodeByName(name)?
  * The operators that can go back to the start of a loop. At 0, `loop br 0 end` would run for ever without consuming anything, and no
  * limit could stop it (the fuel law, clause 5). Recursion needs no such rule: entering a function always costs 1.
  */
-const BRANCHES: readonly string[] = ['br', 'br_if', 'br_table', 'br_on_null', 'br_on_non_null'];
+const BRANCHES: readonly string[] = ['br', 'br_if', 'br_table', 'br_on_null', 'br_on_non_null', 'br_on_cast', 'br_on_cast_fail'];
 
 /** The profile `wasmtime-1`, as the opcode table has it. */
 export function defaultCostTable(): CostTable {

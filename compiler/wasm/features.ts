@@ -24,6 +24,7 @@ export const FEATURES: readonly FeatureRow[] = [
   { name: 'extended-const', version: 3, supported: true, title: 'extended constant expressions' },
   { name: 'tail-call', version: 3, supported: true, title: 'tail calls' },
   { name: 'function-references', version: 3, supported: true, title: 'typed function references' },
+  { name: 'gc', version: 3, supported: true, title: 'garbage-collected structs and arrays' },
 ];
 
 /** The default: WebAssembly 2.0 and what is finished of 3.0. */
@@ -93,7 +94,6 @@ export function notSupported(title: string): string {
 export const Proposal = {
   threads: 'threads',
   exceptions: 'exception handling',
-  gc: 'garbage collection',
   memory64: '64-bit memories and tables',
   wideArithmetic: 'wide arithmetic',
   stackSwitching: 'stack switching',
@@ -104,9 +104,7 @@ const OPCODE_RANGES: readonly (readonly [first: number, last: number, title: str
   [0x06, 0x0a, Proposal.exceptions],
   [0x18, 0x19, Proposal.exceptions],
   [0x1f, 0x1f, Proposal.exceptions],
-  [0xd3, 0xd3, Proposal.gc],
   [0xe0, 0xe6, Proposal.stackSwitching],
-  [0xfb, 0xfb, Proposal.gc],
   [0xfe, 0xfe, Proposal.threads],
 ];
 
@@ -120,6 +118,5 @@ export function proposalOfOpcode(byte: number, sub = 0): string | undefined {
 export function proposalOfValType(byte: number): string | undefined {
   if (byte === 0x69 || byte === 0x74) return Proposal.exceptions;
   if (byte === 0x68 || byte === 0x75) return Proposal.stackSwitching;
-  if ((byte >= 0x6a && byte <= 0x6e) || byte === 0x71 || byte === 0x77 || byte === 0x78) return Proposal.gc;
   return undefined;
 }

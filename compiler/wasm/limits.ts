@@ -8,6 +8,10 @@ export const Limit = {
   types: 1_000_000,
   params: 1000,
   results: 1000,
+  /** Fields of a struct; operands of array.new_fixed. */
+  fields: 10_000,
+  /** Supertypes of a type, one above the other. */
+  supertypes: 63,
   /** Imports; functions, imported and own ones together; and so on. */
   imports: 1_000_000,
   funcs: 1_000_000,

@@ -1,14 +1,25 @@
 /** A decoded module: the shapes that parsing fills, validation checks and lowering reads. Names are the spec's. */
 
 /**
- * A reference type, as the text format has it: one of the short names where there is one, else `(ref null? HEAP)`, where HEAP is func, extern, nofunc,
- * noextern, or the index of a type in the module. Two spellings can mean the same type (two indices of equal types): `TypeRelation` in types.ts compares.
+ * A reference type, as the text format has it: one of the short names where there is one, else `(ref null? HEAP)`, where HEAP is an abstract heap type (`HeapType` in
+ * types.ts) or the index of a type in the module. Two spellings can mean the same type (two indices of equal types): `TypeRelation` in types.ts compares.
  */
-export type RefType = 'funcref' | 'externref' | 'nullfuncref' | 'nullexternref' | `(ref ${string})`;
+export type RefType =
+  | 'funcref' | 'externref' | 'nullfuncref' | 'nullexternref' | 'anyref' | 'eqref' | 'i31ref' | 'structref' | 'arrayref' | 'nullref' | `(ref ${string})`;
 /** A value type. References are 8 bytes; `v128` is decoded only where SIMD is enabled. */
 export type ValType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128' | RefType;
 
 export interface FuncType { readonly params: readonly ValType[]; readonly results: readonly ValType[] }
+/** What a field holds: a value, or an i32's low bits. */
+export type StorageType = ValType | 'i8' | 'i16';
+/** A field of a struct, or the element of an array. */
+export interface FieldType { readonly type: StorageType; readonly mutable: boolean }
+export interface StructType { readonly fields: readonly FieldType[] }
+export interface ArrayType { readonly element: FieldType }
+/** A type of the type section. A final one has no subtypes; `supertype` is the index of the one that it is declared a subtype of. */
+export type DefinedType = (({ readonly kind: 'func' } & FuncType) | ({ readonly kind: 'struct' } & StructType) | ({ readonly kind: 'array' } & ArrayType)) & {
+  readonly final: boolean; readonly supertype?: number;
+};
 /** Limits of a memory (pages of 65,536 bytes) or a table (elements). */
 export interface Limits { readonly min: number; readonly max?: number; readonly shared?: boolean; readonly is64?: boolean }
 export interface TableType { readonly element: RefType; readonly limits: Limits }
@@ -29,7 +40,7 @@ export interface Export { readonly name: string; readonly kind: ExternKind; read
 
 /**
  * A constant expression, decoded. `const` carries the bit pattern, zero-extended, of a number or vector; `global` a global index; `func` a
- * function index. An extended one is a list of constants, globals and operators (i32.add and so on) in postfix order, as in the binary.
+ * function index. An extended one is a list of constants, globals and operators (i32.add, struct.new and so on) in postfix order, as in the binary.
  */
 export type ConstExpr =
   | { readonly kind: 'const'; readonly type: ValType; readonly bits: bigint }
@@ -39,7 +50,7 @@ export type ConstExpr =
   | { readonly kind: 'extended'; readonly steps: readonly ConstStep[] };
 
 /** A step of an extended constant expression. */
-export type ConstStep = Exclude<ConstExpr, { readonly kind: 'extended' }> | { readonly kind: 'operator'; readonly op: Opcode };
+export type ConstStep = Exclude<ConstExpr, { readonly kind: 'extended' }> | { readonly kind: 'operator'; readonly op: Opcode; /** As in `Operator`: a type, and array.new_fixed's number of elements. */ readonly a: number; readonly b: number };
 
 export interface Global { readonly type: GlobalType; readonly init: ConstExpr; readonly offset: number }
 
@@ -64,7 +75,7 @@ export interface ElemSegment { readonly mode: SegmentMode; readonly table: numbe
 export interface WasmModule {
   /** The whole file; bodies, data segments and operators are read from it by offset. */
   readonly bytes: Uint8Array;
-  readonly types: readonly FuncType[];
+  readonly types: readonly DefinedType[];
   /** For each type the first type of its recursion group: those that may refer to each other, and are equal to others only all together. Mostly its own index. */
   readonly typeGroups: readonly number[];
   readonly imports: readonly Import[];
@@ -106,9 +117,9 @@ export interface Operator {
   readonly op: Opcode;
   /** File offset of the opcode's first byte. */
   readonly offset: number;
-  /** First index: label, local, global, function, type (call_indirect, call_ref), table, memory of a memarg, segment (table.init, memory.init), or the value of i32.const (signed). */
+  /** First index: label, local, global, function, type (call_indirect, call_ref, structs and arrays), table, memory of a memarg, segment (table.init, memory.init), or the value of i32.const (signed). */
   readonly a: number;
-  /** Second index: table (call_indirect, table.init), source table or memory (copies), memory (memory.init), alignment exponent of a memarg. */
+  /** Second index: table (call_indirect, table.init), source table, memory or type (copies), memory (memory.init), field, segment or number of elements after a type, alignment exponent of a memarg. */
   readonly b: number;
   /** Bit pattern of a const (unsigned), offset of a memarg, or the 16 lane indices of a shuffle (one a byte, the first lowest). */
   readonly bits: bigint;
@@ -117,7 +128,7 @@ export interface Operator {
   readonly block?: BlockType;
   /** br_table: the labels, the default last. */
   readonly labels?: readonly number[];
-  /** select with types: those types. ref.null: its one type. */
+  /** select with types: those types. ref.null, ref.test, ref.cast: its one type. br_on_cast and br_on_cast_fail: the operand's type, the wanted one. */
   readonly types?: readonly ValType[];
 }
 
@@ -125,16 +136,16 @@ export interface Operator {
 export type Immediates =
   | 'none' | 'block' | 'label' | 'br_table' | 'func' | 'type' | 'call_indirect' | 'local' | 'global' | 'table' | 'memarg' | 'memory' | 'memory_init' | 'data'
   | 'memory_copy' | 'table_init' | 'elem' | 'table_copy' | 'i32' | 'i64' | 'f32' | 'f64' | 'ref_type' | 'select_types'
-  | 'memarg_lane' | 'lane' | 'shuffle' | 'v128';
+  | 'memarg_lane' | 'lane' | 'shuffle' | 'v128' | 'type_field' | 'type_count' | 'type_data' | 'type_elem' | 'type_type' | 'heap' | 'heap_null' | 'cast_branch';
 
 /** Which emitter lowers an operator. */
 export type LowerKind =
   | 'control' | 'call' | 'parametric' | 'local' | 'global' | 'table' | 'load' | 'store' | 'memory' | 'const' | 'compare' | 'binary' | 'divide' | 'shift'
-  | 'unary' | 'convert' | 'truncate' | 'saturate' | 'reference' | 'vector';
+  | 'unary' | 'convert' | 'truncate' | 'saturate' | 'reference' | 'vector' | 'struct' | 'array' | 'cast';
 
 /** A feature that can be switched; `mvp` is always on. */
 export type Feature = 'mvp' | 'sign-extension' | 'saturating-float-to-int' | 'multi-value' | 'bulk-memory' | 'reference-types' | 'mutable-globals' | 'simd'
-  | 'relaxed-simd' | 'multi-memory' | 'extended-const' | 'tail-call' | 'function-references';
+  | 'relaxed-simd' | 'multi-memory' | 'extended-const' | 'tail-call' | 'function-references' | 'gc';
 
 /** One row of the opcode table. */
 export interface Opcode {

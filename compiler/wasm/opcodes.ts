@@ -10,6 +10,8 @@ import { PREFIX_SIMD, RELAXED_SIMD_ROWS, SIMD_ROWS, type SimdRow } from './opcod
 
 /** The first byte of the operators that have a sub-opcode: bulk memory, tables, saturating conversions. */
 export const PREFIX_MISC = 0xfc;
+/** The same of structs, arrays and casts. */
+export const PREFIX_GC = 0xfb;
 
 interface Extra {
   readonly cost?: 0;
@@ -56,6 +58,10 @@ const saturate = (sub: number, name: string, from: ValType, to: ValType) =>
 const misc = (sub: number, name: string, immediates: Immediates, signature: string | null, lower: LowerKind, extra: Extra) =>
   row((PREFIX_MISC << 8) | sub, name, immediates, signature, lower, extra);
 
+/** Rows of structs, arrays, i31 and casts. */
+const gc = (sub: number, name: string, immediates: Immediates, signature: string | null, lower: LowerKind, extra: Omit<Extra, 'feature'> = {}) =>
+  row((PREFIX_GC << 8) | sub, name, immediates, signature, lower, { ...extra, feature: 'gc' });
+
 /** Rows of a vector feature. All that touch memory can trap. */
 const vectors = (rows: readonly SimdRow[], feature: Feature) => rows.map(([sub, name, signature, immediates = 'none', lower = 'vector', width]) =>
   row(prefixedCode(PREFIX_SIMD, sub), name, immediates, signature, lower, { feature, width, ...(width === undefined ? {} : { traps: true }) }));
@@ -67,7 +73,7 @@ export function prefixedCode(prefix: number, sub: number): number {
 
 /**
  * All rows, by ascending opcode. `traps` tells of the operator itself, not of what it calls. Names are unique but for the two encodings of
- * `select`, which the text format, and so a cost table, does not tell apart.
+ * `select`, `ref.test` and `ref.cast`, which the text format, and so a cost table, does not tell apart.
  */
 export const OPCODES: readonly Opcode[] = [
   // Control
@@ -268,9 +274,42 @@ export const OPCODES: readonly Opcode[] = [
   row(0xd0, 'ref.null', 'ref_type', null, 'reference', { feature: 'reference-types' }),
   row(0xd1, 'ref.is_null', 'none', null, 'reference', { feature: 'reference-types' }),
   row(0xd2, 'ref.func', 'func', null, 'reference', { feature: 'reference-types' }),
+  row(0xd3, 'ref.eq', 'none', 'eqref eqref -> i32', 'reference', { feature: 'gc' }),
   row(0xd4, 'ref.as_non_null', 'none', null, 'reference', { feature: 'function-references', traps: true }),
   row(0xd5, 'br_on_null', 'label', null, 'control', { feature: 'function-references' }),
   row(0xd6, 'br_on_non_null', 'label', null, 'control', { feature: 'function-references' }),
+  // Prefix 0xfb: structs, arrays, i31, casts
+  gc(0, 'struct.new', 'type', null, 'struct', { traps: true }),
+  gc(1, 'struct.new_default', 'type', null, 'struct', { traps: true }),
+  gc(2, 'struct.get', 'type_field', null, 'struct', { traps: true }),
+  gc(3, 'struct.get_s', 'type_field', null, 'struct', { traps: true }),
+  gc(4, 'struct.get_u', 'type_field', null, 'struct', { traps: true }),
+  gc(5, 'struct.set', 'type_field', null, 'struct', { traps: true }),
+  gc(6, 'array.new', 'type', null, 'array', { traps: true, perUnit: 'element' }),
+  gc(7, 'array.new_default', 'type', null, 'array', { traps: true, perUnit: 'element' }),
+  gc(8, 'array.new_fixed', 'type_count', null, 'array', { traps: true }),
+  gc(9, 'array.new_data', 'type_data', null, 'array', { traps: true, perUnit: 'element' }),
+  gc(10, 'array.new_elem', 'type_elem', null, 'array', { traps: true, perUnit: 'element' }),
+  gc(11, 'array.get', 'type', null, 'array', { traps: true }),
+  gc(12, 'array.get_s', 'type', null, 'array', { traps: true }),
+  gc(13, 'array.get_u', 'type', null, 'array', { traps: true }),
+  gc(14, 'array.set', 'type', null, 'array', { traps: true }),
+  gc(15, 'array.len', 'none', 'arrayref -> i32', 'array', { traps: true }),
+  gc(16, 'array.fill', 'type', null, 'array', { traps: true, perUnit: 'element' }),
+  gc(17, 'array.copy', 'type_type', null, 'array', { traps: true, perUnit: 'element' }),
+  gc(18, 'array.init_data', 'type_data', null, 'array', { traps: true, perUnit: 'element' }),
+  gc(19, 'array.init_elem', 'type_elem', null, 'array', { traps: true, perUnit: 'element' }),
+  gc(20, 'ref.test', 'heap', null, 'cast'),
+  gc(21, 'ref.test', 'heap_null', null, 'cast'),
+  gc(22, 'ref.cast', 'heap', null, 'cast', { traps: true }),
+  gc(23, 'ref.cast', 'heap_null', null, 'cast', { traps: true }),
+  gc(24, 'br_on_cast', 'cast_branch', null, 'control'),
+  gc(25, 'br_on_cast_fail', 'cast_branch', null, 'control'),
+  gc(26, 'any.convert_extern', 'none', null, 'cast', { traps: true }),
+  gc(27, 'extern.convert_any', 'none', null, 'cast', { traps: true }),
+  gc(28, 'ref.i31', 'none', null, 'cast'),
+  gc(29, 'i31.get_s', 'none', 'i31ref -> i32', 'cast', { traps: true }),
+  gc(30, 'i31.get_u', 'none', 'i31ref -> i32', 'cast', { traps: true }),
   // Prefix 0xfc: saturating conversions, bulk memory, tables
   saturate(0, 'i32.trunc_sat_f32_s', 'f32', 'i32'),
   saturate(1, 'i32.trunc_sat_f32_u', 'f32', 'i32'),

@@ -7,8 +7,8 @@
 import { CompileError, type DiagnosticKind, type Place } from '../diagnostics.js';
 import { DEFAULT_FEATURES, featureMessage, type FeatureSet, hasWideNumbers, notSupported, proposalOfOpcode, proposalOfValType } from './features.js';
 import { Limit } from './limits.js';
-import type { BlockType, Feature, Immediates, Opcode, Operator, RefType, ValType } from './module.js';
-import { opcodeByCode, PREFIX_MISC, prefixedCode } from './opcodes.js';
+import type { BlockType, Feature, Immediates, Opcode, Operator, RefType, StorageType, ValType } from './module.js';
+import { opcodeByCode, PREFIX_GC, PREFIX_MISC, prefixedCode } from './opcodes.js';
 import { PREFIX_SIMD } from './opcodes-simd.js';
 import { type HeapType, isReference, refType } from './types.js';
 
@@ -227,8 +227,12 @@ VALUE_TYPES[0x6f] = { type: 'externref', feature: 'reference-types' };
 VALUE_TYPES[0x73] = { type: 'nullfuncref', feature: 'function-references' };
 VALUE_TYPES[0x72] = { type: 'nullexternref', feature: 'function-references' };
 
-/** Heap types that one byte says; others are type indices. */
+/** Heap types that one byte says; others are type indices. Those of garbage collection have short names as value types too, by the same byte. */
 const HEAP_TYPES: ReadonlyMap<number, HeapType> = new Map([[0x70, 'func'], [0x6f, 'extern'], [0x73, 'nofunc'], [0x72, 'noextern']]);
+const GC_HEAP_TYPES: ReadonlyMap<number, HeapType> = new Map([[0x6e, 'any'], [0x6d, 'eq'], [0x6c, 'i31'], [0x6b, 'struct'], [0x6a, 'array'], [0x71, 'none']]);
+for (const [byte, heap] of GC_HEAP_TYPES) VALUE_TYPES[byte] = { type: refType(true, heap), feature: 'gc' };
+/** Packed types, by their byte. */
+const PACKED_TYPES: ReadonlyMap<number, 'i8' | 'i16'> = new Map([[0x78, 'i8'], [0x77, 'i16']]);
 const REF_NULL = 0x63;
 const REF = 0x64;
 
@@ -249,12 +253,25 @@ export function readRefType(reader: Reader, features: FeatureSet = DEFAULT_FEATU
   return type;
 }
 
+/** What a field of a struct or an array holds (spec 3.0, 5.3.6). */
+export function readStorageType(reader: Reader, features: FeatureSet): StorageType {
+  const packed = reader.pos < reader.end ? PACKED_TYPES.get(reader.bytes[reader.pos]) : undefined;
+  if (packed === undefined) return readValType(reader, features);
+  reader.u8();
+  return packed;
+}
+
 /** A heap type (spec 3.0, 5.3.3). */
-function readHeapType(reader: Reader): HeapType {
+function readHeapType(reader: Reader, features: FeatureSet): HeapType {
   const offset = reader.pos;
   const byte = reader.u8();
   const type = HEAP_TYPES.get(byte);
   if (type !== undefined) return type;
+  const collected = GC_HEAP_TYPES.get(byte);
+  if (collected !== undefined) {
+    reader.need('gc', features, offset);
+    return collected;
+  }
   const proposal = proposalOfValType(byte);
   if (proposal !== undefined) reader.fail(notSupported(proposal), offset, 'unsupported');
   reader.pos = offset;
@@ -264,7 +281,7 @@ function readHeapType(reader: Reader): HeapType {
 
 /** The type that a ref.null names: by its heap type or, in 2.0, which has no others, by the code of the reference type. */
 function readNullType(reader: Reader, features: FeatureSet): RefType {
-  return features.has('function-references') ? refType(true, readHeapType(reader)) : readRefType(reader, features);
+  return features.has('function-references') ? refType(true, readHeapType(reader, features)) : readRefType(reader, features);
 }
 
 function valTypeOf(reader: Reader, byte: number, offset: number, features: FeatureSet, message: string): ValType {
@@ -275,7 +292,7 @@ function valTypeOf(reader: Reader, byte: number, offset: number, features: Featu
   }
   if (byte === REF_NULL || byte === REF) {
     reader.need('function-references', features, offset);
-    return refType(byte === REF_NULL, readHeapType(reader));
+    return refType(byte === REF_NULL, readHeapType(reader, features));
   }
   if (byte >= 0x80) reader.fail('integer representation too long', offset);
   const proposal = proposalOfValType(byte);
@@ -332,6 +349,23 @@ function make(op: Opcode, offset: number, a: number, b: number, bits: bigint, bl
 type ReadImmediates = (reader: Reader, op: Opcode, offset: number, features: FeatureSet) => Operator;
 
 const readIndex: ReadImmediates = (reader, op, offset) => make(op, offset, reader.u32(), 0, 0n);
+
+const readTwoIndices: ReadImmediates = (reader, op, offset) => {
+  const first = reader.u32();
+  return make(op, offset, first, reader.u32(), 0n);
+};
+
+const withTypes = (op: Opcode, offset: number, types: readonly ValType[], label = 0): Operator => make(op, offset, label, 0, 0n, undefined, undefined, types);
+
+/** The label of br_on_cast and br_on_cast_fail, the operand's type and the wanted one; whether null is of them stands in the flags before all. */
+const readCastBranch: ReadImmediates = (reader, op, offset, features) => {
+  const at = reader.pos;
+  const flags = reader.u8();
+  if (flags > 3) reader.fail(`malformed br_on_cast flags: ${hex(flags)}`, at);
+  const label = reader.u32();
+  const from = refType((flags & 1) !== 0, readHeapType(reader, features));
+  return withTypes(op, offset, [from, refType((flags & 2) !== 0, readHeapType(reader, features))], label);
+};
 
 /** A memory access's alignment and offset, and for some vector operators a lane. */
 function readMemarg(reader: Reader, op: Opcode, offset: number, features: FeatureSet, hasLane = false): Operator {
@@ -404,6 +438,14 @@ const IMMEDIATES: Record<Immediates, ReadImmediates> = {
   lane: (reader, op, offset) => make(op, offset, 0, 0, 0n, undefined, undefined, undefined, reader.u8()),
   shuffle: readVectorBits,
   v128: readVectorBits,
+  type_field: readTwoIndices,
+  type_count: readTwoIndices,
+  type_data: readTwoIndices,
+  type_elem: readTwoIndices,
+  type_type: readTwoIndices,
+  heap: (reader, op, offset, features) => withTypes(op, offset, [refType(false, readHeapType(reader, features))]),
+  heap_null: (reader, op, offset, features) => withTypes(op, offset, [refType(true, readHeapType(reader, features))]),
+  cast_branch: readCastBranch,
 };
 
 function readBrTable(reader: Reader, op: Opcode, offset: number): Operator {
@@ -437,7 +479,7 @@ export function readOperator(reader: Reader, features: FeatureSet = DEFAULT_FEAT
 function readPrefixed(reader: Reader, byte: number, offset: number, features: FeatureSet): Operator {
   const prefixed = byte >= 0xfb && byte <= 0xfe;
   const sub = prefixed ? reader.u32() : 0;
-  const op = byte === PREFIX_MISC || byte === PREFIX_SIMD ? opcodeByCode(prefixedCode(byte, sub)) : undefined;
+  const op = byte === PREFIX_MISC || byte === PREFIX_SIMD || byte === PREFIX_GC ? opcodeByCode(prefixedCode(byte, sub)) : undefined;
   if (op === undefined) {
     const proposal = proposalOfOpcode(byte, sub);
     if (proposal !== undefined) reader.fail(notSupported(proposal), offset, 'unsupported');

@@ -3,13 +3,13 @@ import { featureMessage, type FeatureSet, hasWideNumbers, notSupported, Proposal
 import { readConstExpr } from './const-expr.js';
 import { Limit } from './limits.js';
 import type {
-  ConstExpr, DataSegment, ElemSegment, Export, ExternKind, ExternType, FuncBody, FuncType, Global, GlobalType, Import, Limits, MemoryType, RefType, TableType, ValType,
+  ArrayType, ConstExpr, DataSegment, DefinedType, ElemSegment, Export, ExternKind, ExternType, FieldType, FuncBody, FuncType, Global, GlobalType, Import, Limits, MemoryType, RefType, StructType, TableType, ValType,
 } from './module.js';
-import { Reader, readRefType, readValType } from './reader.js';
+import { Reader, readRefType, readStorageType, readValType } from './reader.js';
 
 /** The module while its sections are read: what `WasmModule` becomes, not yet frozen. */
 export interface Draft {
-  readonly types: FuncType[];
+  readonly types: DefinedType[];
   readonly typeGroups: number[];
   readonly imports: Import[];
   readonly funcs: number[];
@@ -54,11 +54,11 @@ function readVector(reader: Reader, what: string, most: number, item: (index: nu
 export const readTypeSection: ReadSection = (reader, draft, features) => {
   readVector(reader, 'types', Limit.types, () => {
     const first = draft.types.length;
-    const grouped = reader.pos < reader.end && reader.bytes[reader.pos] === RECURSION_GROUP && features.has('function-references');
+    const grouped = reader.pos < reader.end && reader.bytes[reader.pos] === TypeForm.group && (features.has('function-references') || features.has('gc'));
     const add = () => {
       draft.typeGroups.push(first);
       draft.offsets.types.push(reader.pos);
-      draft.types.push(readFuncType(reader, features));
+      draft.types.push(readSubType(reader, features));
     };
     if (!grouped) return add();
     reader.u8();
@@ -66,15 +66,40 @@ export const readTypeSection: ReadSection = (reader, draft, features) => {
   });
 };
 
-/** Types that may refer to each other: a vector of types follows. */
-const RECURSION_GROUP = 0x4e;
+/** First bytes of types (spec 3.0, 5.3.8 to 5.3.10). `group`: types that may refer to each other; a vector of types follows. `sub`, `subFinal`: a vector of supertypes, then the type itself. */
+const TypeForm = { group: 0x4e, subFinal: 0x4f, sub: 0x50, array: 0x5e, struct: 0x5f, func: 0x60 } as const;
 
-function readFuncType(reader: Reader, features: FeatureSet): FuncType {
+function readSubType(reader: Reader, features: FeatureSet): DefinedType {
+  const offset = reader.pos;
+  const form = reader.pos < reader.end ? reader.bytes[reader.pos] : 0;
+  if (form !== TypeForm.sub && form !== TypeForm.subFinal) return { ...readCompositeType(reader, features), final: true };
+  reader.need('gc', features, offset);
+  reader.u8();
+  const supertypes: number[] = [];
+  readVector(reader, 'supertypes', Limit.types, () => supertypes.push(reader.u32()));
+  if (supertypes.length > 1) reader.fail(`a type can have one supertype at most, not ${supertypes.length}`, offset, 'invalid');
+  const type = { ...readCompositeType(reader, features), final: form === TypeForm.subFinal };
+  return supertypes.length === 0 ? type : { ...type, supertype: supertypes[0] };
+}
+
+type CompositeType = ({ kind: 'func' } & FuncType) | ({ kind: 'struct' } & StructType) | ({ kind: 'array' } & ArrayType);
+
+function readCompositeType(reader: Reader, features: FeatureSet): CompositeType {
   const offset = reader.pos;
   const form = reader.u8();
-  if (form !== 0x60) {
+  if (form === TypeForm.struct) {
+    reader.need('gc', features, offset);
+    const fields: FieldType[] = [];
+    readVector(reader, 'fields', Limit.fields, () => fields.push(readFieldType(reader, features)));
+    return { kind: 'struct', fields };
+  }
+  if (form === TypeForm.array) {
+    reader.need('gc', features, offset);
+    return { kind: 'array', element: readFieldType(reader, features) };
+  }
+  if (form !== TypeForm.func) {
     if (form >= 0x80) reader.fail('integer representation too long', offset);
-    if ([0x4e, 0x4f, 0x50, 0x5e, 0x5f].includes(form)) reader.fail(notSupported(Proposal.gc), offset, 'unsupported');
+    if (form === TypeForm.group && !features.has('gc')) reader.fail(featureMessage('gc'), offset, 'unsupported');
     if (form === 0x5d) reader.fail(notSupported(Proposal.stackSwitching), offset, 'unsupported');
     reader.fail(`malformed function type: form ${hex(form)}`, offset);
   }
@@ -84,7 +109,11 @@ function readFuncType(reader: Reader, features: FeatureSet): FuncType {
   const at = reader.pos;
   readVector(reader, 'results', Limit.results, () => results.push(readValType(reader, features)));
   if (results.length > 1) reader.need('multi-value', features, at);
-  return { params, results };
+  return { kind: 'func', params, results };
+}
+
+function readFieldType(reader: Reader, features: FeatureSet): FieldType {
+  return { type: readStorageType(reader, features), mutable: readMutability(reader) };
 }
 
 export const readImportSection: ReadSection = (reader, draft, features) => {
@@ -152,11 +181,14 @@ function readLimits(reader: Reader, what: 'table' | 'memory', features: FeatureS
 }
 
 function readGlobalType(reader: Reader, features: FeatureSet): GlobalType {
-  const type = readValType(reader, features);
+  return { type: readValType(reader, features), mutable: readMutability(reader) };
+}
+
+function readMutability(reader: Reader): boolean {
   const offset = reader.pos;
   const mutable = reader.u8();
   if (mutable > 1) reader.fail(`malformed mutability: ${hex(mutable)}`, offset);
-  return { type, mutable: mutable === 1 };
+  return mutable === 1;
 }
 
 export const readFunctionSection: ReadSection = (reader, draft) => {
@@ -273,9 +305,11 @@ export function checkBodyCount(reader: Reader, draft: Draft, count: number, offs
 
 function readBody(reader: Reader, draft: Draft, type: number, features: FeatureSet): FuncBody {
   const offset = reader.pos;
-  const locals = readLocals(reader, draft, draft.types[type]?.params.length ?? 0, features);
+  const locals = readLocals(reader, draft, paramCount(draft.types[type]), features);
   return { type, locals, offset, codeStart: reader.pos, codeEnd: reader.end };
 }
+
+const paramCount = (type: DefinedType | undefined): number => (type?.kind === 'func' ? type.params.length : 0);
 
 /** Reads the runs of locals twice: once to check and count, then, unless another function has the same, to expand them. */
 function readLocals(reader: Reader, draft: Draft, params: number, features: FeatureSet): readonly ValType[] {

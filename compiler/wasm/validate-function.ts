@@ -3,11 +3,12 @@
  * A stack of operand types and a stack of open blocks; nothing recurses, so that nesting cannot overflow the JS stack.
  */
 import type { FeatureSet } from './features.js';
+import { arrayAt, structAt, TypeFault } from './construct.js';
 import { Limit } from './limits.js';
-import type { BlockType, Feature, FuncBody, FuncType, RefType, ValType, WasmModule } from './module.js';
+import type { ArrayType, BlockType, Feature, FieldType, FuncBody, FuncType, RefType, ValType, WasmModule } from './module.js';
 import { Reader, readOperator } from './reader.js';
-import { isDefaultable, isReference, refParts, type TypeRelation } from './types.js';
-import { CHECKS, MISC_RULES, RULES } from './validate-rules.js';
+import { functionType, isDefaultable, isReference, refParts, type TypeRelation } from './types.js';
+import { CHECKS, PREFIXED_RULES, RULES } from './validate-rules.js';
 
 /** A type on the operand stack; `unknown` stands, in unreachable code, for whatever is wanted, `unknown reference` for whatever reference. */
 export type Operand = ValType | 'unknown' | 'unknown reference';
@@ -82,7 +83,7 @@ export class FunctionValidator {
     this.features = context.features;
     this.relation = context.relation;
     this.#reader = reader;
-    const type = module.types[body.type];
+    const type = functionType(module, body.type);
     this.#params = type.params;
     this.#locals = body.locals;
     const { withoutDefault } = factsOf(body.locals);
@@ -102,7 +103,7 @@ export class FunctionValidator {
       const op = operator.op;
       const signature = op.signature;
       if (signature === undefined) {
-        (op.code < 256 ? RULES[op.code] : MISC_RULES[op.code & 0xff])(this, operator);
+        (op.code < 256 ? RULES[op.code] : PREFIXED_RULES[op.code >> 8][op.code & 0xff])(this, operator);
       } else {
         if (op.immediates !== 'none') CHECKS[op.immediates](this, operator);
         this.popAll(signature.params);
@@ -142,6 +143,13 @@ export class FunctionValidator {
     return actual === 'unknown reference' ? isReference(expected) : this.relation.matches(actual, expected);
   }
 
+  /** Pops a reference of any type. In unreachable code it can be one of no known type, of which it is known that it is a reference. */
+  popReference(): RefType | 'unknown reference' {
+    const type = this.popAny();
+    if (type === 'unknown' || type === 'unknown reference') return 'unknown reference';
+    return isReference(type) ? type : this.fail(`type mismatch: expected a reference, found ${type}`);
+  }
+
   pop(expected: ValType): void {
     if (this.#operands.length > this.#top.height) {
       const actual = this.#operands.pop() as Operand;
@@ -166,6 +174,12 @@ export class FunctionValidator {
       const actual = this.#operands[at];
       if (actual !== types[i] && !this.#stands(actual, types[i])) this.fail(`type mismatch: expected ${types[i]}, found ${actual}`);
     }
+  }
+
+  /** Passes the values that a label wants, which stay on the stack when the branch is not taken. */
+  passAll(types: readonly ValType[]): void {
+    this.popAll(types);
+    this.pushAll(types);
   }
 
   // The stack of blocks
@@ -248,14 +262,41 @@ export class FunctionValidator {
     return { params: NONE, results: [block.type] };
   }
 
+  /** The function type with this index. */
   type(index: number): FuncType {
-    return this.module.types[index] ?? this.fail(`unknown type ${index}`);
+    const type = this.module.types[index] ?? this.fail(`unknown type ${index}`);
+    return type.kind === 'func' ? type : this.fail(`type mismatch: type ${index} is not one of functions`);
   }
 
-  /** A type that the code names must be there, where it is one of references to functions of a type. */
+  struct(index: number): readonly FieldType[] {
+    return this.#found(structAt(this.module.types, index)).fields;
+  }
+
+  field(index: number, field: number): FieldType {
+    return this.struct(index)[field] ?? this.fail(`unknown field ${field} of type ${index}`);
+  }
+
+  array(index: number): ArrayType {
+    return this.#found(arrayAt(this.module.types, index));
+  }
+
+  /** What was looked for, or the failure to find it. */
+  #found<T>(result: T | TypeFault): T {
+    if (!(result instanceof TypeFault)) return result;
+    return this.#reader.fail(result.message, this.#offset, result.isLimit ? 'unsupported' : 'invalid');
+  }
+
+  /** Pops what an operator takes and pushes what it gives. */
+  apply(signature: FuncType | TypeFault): void {
+    const { params, results } = this.#found(signature);
+    this.popAll(params);
+    this.pushAll(results);
+  }
+
+  /** A type that the code names must be there, where it is one of references to values of a type. */
   needType(type: ValType): void {
     const heap = refParts(type)?.heap;
-    if (typeof heap === 'number') this.type(heap);
+    if (typeof heap === 'number' && heap >= this.module.types.length) this.fail(`unknown type ${heap}`);
   }
 
   needFeature(feature: Feature): void {
@@ -264,7 +305,7 @@ export class FunctionValidator {
 
   funcType(index: number): FuncType {
     const type = this.module.funcs[index];
-    return type === undefined ? this.fail(`unknown function ${index}`) : this.module.types[type];
+    return type === undefined ? this.fail(`unknown function ${index}`) : functionType(this.module, type);
   }
 
   tableType(index: number): RefType {

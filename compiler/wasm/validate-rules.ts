@@ -1,7 +1,8 @@
 /** Validation rules of the operators (spec 2.0, 3.3): what each asks of its immediates, and the types of those that have no fixed signature. */
 import type { BlockType, FuncType, Immediates, Opcode, Operator, RefType, ValType } from './module.js';
-import { OPCODES } from './opcodes.js';
+import { OPCODES, PREFIX_GC, PREFIX_MISC } from './opcodes.js';
 import { isReference, refParts, refType, withoutNull } from './types.js';
+import { COLLECTED_RULES } from './validate-collected.js';
 import type { FunctionValidator, Operand } from './validate-function.js';
 
 /** What an operator with a fixed signature asks of its immediates. */
@@ -54,7 +55,10 @@ export const CHECKS: Record<Immediates, Check> = {
   i64: () => {},
   f32: () => {},
   f64: () => {},
-  ...ruleOnly('block', 'label', 'br_table', 'func', 'type', 'call_indirect', 'local', 'global', 'ref_type', 'select_types'),
+  ...ruleOnly(
+    'block', 'label', 'br_table', 'func', 'type', 'call_indirect', 'local', 'global', 'ref_type', 'select_types',
+    'type_field', 'type_count', 'type_data', 'type_elem', 'type_type', 'heap', 'heap_null', 'cast_branch',
+  ),
 };
 
 /** Immediates that no operator with a fixed signature has yet. */
@@ -63,13 +67,6 @@ function ruleOnly<K extends Immediates>(...kinds: K[]): Record<K, Check> {
     throw new Error(`${op.name}: no check of ${op.immediates}`);
   };
   return Object.fromEntries(kinds.map((kind) => [kind, check])) as Record<K, Check>;
-}
-
-/** Pops a reference of any type. In unreachable code it can be one of no known type, of which it is known that it is a reference. */
-function popReference(v: FunctionValidator): RefType | 'unknown reference' {
-  const type = v.popAny();
-  if (type === 'unknown' || type === 'unknown reference') return 'unknown reference';
-  return isReference(type) ? type : v.fail(`type mismatch: expected a reference, found ${type}`);
 }
 
 const nonNull = (type: RefType | 'unknown reference'): Operand => (type === 'unknown reference' ? type : withoutNull(type));
@@ -135,22 +132,16 @@ function end(v: FunctionValidator): void {
   if (frame.op !== 'function') v.pushAll(frame.results);
 }
 
-/** Passes the values that a label wants, which stay on the stack when the branch is not taken. */
-function branchOnCondition(v: FunctionValidator, types: readonly ValType[]): void {
-  v.popAll(types);
-  v.pushAll(types);
-}
-
 function branchOnNonNull(v: FunctionValidator, label: number): void {
   const types = v.labelTypes(label);
   const last = types[types.length - 1];
   const parts = last === undefined ? undefined : refParts(last);
   if (parts === undefined) return v.fail(`type mismatch: br_on_non_null to a label that takes ${last ?? 'nothing'}`);
   v.pop(refType(true, parts.heap));
-  branchOnCondition(v, types.slice(0, -1));
+  v.passAll(types.slice(0, -1));
 }
 
-/** The rules of the operators whose types depend on immediates or context, by name (both encodings of `select` share one). */
+/** The rules of the operators whose types depend on immediates or context, by name (both encodings of `select` share one); those of structs, arrays and casts are in validate-collected.ts. */
 const CONTEXT_RULES: Readonly<Record<string, Check>> = {
   unreachable: (v) => v.setUnreachable(),
   block: openBlock('block'),
@@ -168,11 +159,11 @@ const CONTEXT_RULES: Readonly<Record<string, Check>> = {
   },
   br_if: (v, { a }) => {
     v.pop('i32');
-    branchOnCondition(v, v.labelTypes(a));
+    v.passAll(v.labelTypes(a));
   },
   br_on_null: (v, { a }) => {
-    const type = popReference(v);
-    branchOnCondition(v, v.labelTypes(a));
+    const type = v.popReference();
+    v.passAll(v.labelTypes(a));
     v.push(nonNull(type));
   },
   br_on_non_null: (v, { a }) => branchOnNonNull(v, a),
@@ -240,7 +231,7 @@ const CONTEXT_RULES: Readonly<Record<string, Check>> = {
     v.push(type);
   },
   'ref.is_null': (v) => {
-    popReference(v);
+    v.popReference();
     v.push('i32');
   },
   'ref.func': (v, { a }) => {
@@ -248,18 +239,19 @@ const CONTEXT_RULES: Readonly<Record<string, Check>> = {
     if (!v.module.refs.has(a)) v.fail(`undeclared function reference ${a}`);
     v.push(v.features.has('function-references') ? refType(false, v.module.funcs[a]) : 'funcref');
   },
-  'ref.as_non_null': (v) => v.push(nonNull(popReference(v))),
+  'ref.as_non_null': (v) => v.push(nonNull(v.popReference())),
 };
 
 function ruleOf(op: Opcode): Check {
-  const rule = CONTEXT_RULES[op.name];
+  const rule = CONTEXT_RULES[op.name] ?? COLLECTED_RULES[op.name];
   if (rule === undefined) throw new Error(`${op.name} has neither a signature nor a rule`);
   return rule;
 }
 
-/** The same by opcode, and by sub-opcode behind the prefix; every row without a signature must have one. */
+/** The same by opcode, and by prefix and sub-opcode; every row without a signature must have one. */
 export const RULES: Check[] = [];
-export const MISC_RULES: Check[] = [];
+export const PREFIXED_RULES: Check[][] = [];
+for (const prefix of [PREFIX_GC, PREFIX_MISC]) PREFIXED_RULES[prefix] = [];
 for (const op of OPCODES) {
-  if (op.signature === undefined) (op.code < 256 ? RULES : MISC_RULES)[op.code & 0xff] = ruleOf(op);
+  if (op.signature === undefined) (op.code < 256 ? RULES : PREFIXED_RULES[op.code >> 8])[op.code & 0xff] = ruleOf(op);
 }

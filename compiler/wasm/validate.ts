@@ -2,8 +2,10 @@
 import { CompileError, type Diagnostic } from '../diagnostics.js';
 import { DEFAULT_FEATURES, featureMessage, type FeatureSet } from './features.js';
 import { Limit } from './limits.js';
-import type { ConstExpr, ConstStep, ElemSegment, ExternKind, FuncType, Limits, TableType, ValType, WasmModule } from './module.js';
-import { isDefaultable, refParts, refType, TypeRelation } from './types.js';
+import { MAX_CONST_HEIGHT } from '../../runtime-c/abi.js';
+import { constructorSignature, TypeFault } from './construct.js';
+import type { ConstExpr, ConstStep, ElemSegment, ExternKind, FuncType, Limits, StorageType, TableType, ValType, WasmModule } from './module.js';
+import { isDefaultable, isNullable, refParts, refType, TypeRelation, valuesOf } from './types.js';
 import { validateFunction } from './validate-function.js';
 
 export interface ValidateOptions {
@@ -85,17 +87,20 @@ class ModuleValidator {
   checkTypes(): boolean {
     const { types, typeGroups, imports, tables, definedGlobals, elems, importedTables, offsets } = this.#module;
     let good = true;
-    const check = (type: ValType, end: number, offset: number | undefined) => {
+    const check = (type: StorageType, end: number, offset: number | undefined) => {
       const heap = refParts(type)?.heap;
       if (typeof heap !== 'number' || heap < end) return;
       good = false;
       this.#add(`unknown type ${heap}`, offset);
     };
     let end = 0; // of the recursion group
-    types.forEach(({ params, results }, i) => {
+    types.forEach((type, i) => {
       if (i >= end) for (end = i + 1; end < types.length && typeGroups[end] === i; ) end++;
-      for (const type of params) check(type, end, offsets?.types[i]);
-      for (const type of results) check(type, end, offsets?.types[i]);
+      for (const value of valuesOf(type)) check(value, end, offsets?.types[i]);
+      if (type.supertype !== undefined && type.supertype >= i) {
+        good = false;
+        this.#add(`unknown type ${type.supertype}: a supertype comes before its subtypes`, offsets?.types[i]);
+      }
     });
     for (const { desc, offset } of imports) {
       if (desc.kind === 'table') check(desc.type.element, types.length, offset);
@@ -104,6 +109,26 @@ class ModuleValidator {
     for (const [i, table] of tables.slice(importedTables).entries()) check(table.element, types.length, offsets?.tables[i]);
     for (const { type, offset } of definedGlobals) check(type.type, types.length, offset);
     for (const { type, offset } of elems) check(type, types.length, offset);
+    return good && this.#checkSupertypes();
+  }
+
+  /** Whether every type is what it is declared to be: a subtype of one that may have some. */
+  #checkSupertypes(): boolean {
+    const { types, offsets } = this.#module;
+    const depths: number[] = [];
+    let good = true;
+    const fault = (i: number, message: string, kind?: Diagnostic['kind']) => {
+      good = false;
+      this.#add(message, offsets?.types[i], kind);
+    };
+    types.forEach((type, i) => {
+      depths.push(type.supertype === undefined ? 0 : depths[type.supertype] + 1);
+      if (type.supertype === undefined) return;
+      const above = types[type.supertype];
+      if (depths[i] > Limit.supertypes) fault(i, `too many supertypes: ${depths[i]} (the implementation limit is ${Limit.supertypes})`, 'unsupported');
+      else if (above.final) fault(i, `sub type ${i} does not match super type ${type.supertype}, which is final`);
+      else if (!this.#relation.extendsType(type, above)) fault(i, `sub type ${i} does not match super type ${type.supertype}`);
+    });
     return good;
   }
 
@@ -113,9 +138,9 @@ class ModuleValidator {
     const importOffsets = imports.filter((item) => item.desc.kind === 'func').map((item) => item.offset);
     let good = true;
     funcs.forEach((type, index) => {
-      if (type < types.length) return;
+      if (types[type]?.kind === 'func') return;
       good = false;
-      this.#add(`unknown type ${type}`, index < importedFuncs ? importOffsets[index] : offsets?.funcs[index - importedFuncs]);
+      this.#add(type < types.length ? `type mismatch: type ${type} is not one of functions` : `unknown type ${type}`, index < importedFuncs ? importOffsets[index] : offsets?.funcs[index - importedFuncs]);
     });
     return good;
   }
@@ -182,28 +207,50 @@ class ModuleValidator {
    * `defined`: the globals that precede it.
    */
   #checkConst(expr: ConstExpr, expected: ValType, offset: number, defined = this.#module.globals.length): void {
-    const visible = this.#features.has('extended-const') ? defined : this.#module.importedGlobals;
+    const visible = this.#seesOwnGlobals() ? defined : this.#module.importedGlobals;
     const found = expr.kind === 'extended' ? this.#extendedType(expr.steps, offset, visible) : this.#constType(expr, offset, visible);
     if (found !== undefined && !this.#relation.matches(found, expected)) this.#add(`type mismatch: expected ${expected}, found ${found} in a constant expression`, offset);
+  }
+
+  #seesOwnGlobals(): boolean {
+    return this.#features.has('extended-const') || this.#features.has('gc');
   }
 
   /** The type of a list of steps in postfix order; undefined after an error. */
   #extendedType(steps: readonly ConstStep[], offset: number, visible: number): ValType | undefined {
     const stack: ValType[] = [];
     for (const step of steps) {
-      const { params, results } = step.kind === 'operator' ? (step.op.signature as FuncType) : { params: [], results: [this.#constType(step, offset, visible)] };
-      const result = results[0];
-      if (result === undefined) return undefined;
-      for (const expected of [...params].reverse()) {
+      const signature = step.kind === 'operator' ? this.#stepSignature(step, stack, offset) : { params: [], results: [this.#constType(step, offset, visible)] };
+      const result = signature?.results[0];
+      if (signature === undefined || result === undefined) return undefined;
+      for (const expected of [...signature.params].reverse()) {
         const found = stack.pop();
         if (found !== undefined && this.#relation.matches(found, expected)) continue;
         this.#add(`type mismatch: expected ${expected}, found ${found ?? 'nothing'} in a constant expression`, offset);
         return undefined;
       }
       stack.push(result);
+      if (stack.length > MAX_CONST_HEIGHT) {
+        this.#add(`too many values at once in a constant expression: ${stack.length} (the implementation limit is ${MAX_CONST_HEIGHT})`, offset, 'unsupported');
+        return undefined;
+      }
     }
     if (stack.length === 1) return stack[0];
     this.#add(`type mismatch: constant expression leaves ${stack.length === 0 ? 'no value' : 'more than one value'}`, offset);
+    return undefined;
+  }
+
+  /** Parameters and results of an operator in a constant expression; undefined after an error. */
+  #stepSignature(step: Extract<ConstStep, { kind: 'operator' }>, stack: readonly ValType[], offset: number): FuncType | undefined {
+    if (step.op.signature) return step.op.signature;
+    if (step.op.name === 'any.convert_extern' || step.op.name === 'extern.convert_any') {
+      const [from, to] = step.op.name === 'any.convert_extern' ? (['extern', 'any'] as const) : (['any', 'extern'] as const);
+      const nullable = stack.length === 0 || isNullable(stack[stack.length - 1]);
+      return { params: [refType(nullable, from)], results: [refType(nullable, to)] };
+    }
+    const signature = constructorSignature(this.#module.types, step);
+    if (!(signature instanceof TypeFault)) return signature;
+    this.#add(signature.message, offset, signature.isLimit ? 'unsupported' : 'invalid');
     return undefined;
   }
 
@@ -224,7 +271,7 @@ class ModuleValidator {
         return undefined;
       case 'global':
         if (expr.index >= visible) {
-          const why = expr.index < globals.length ? ` in a constant expression, which sees ${this.#features.has('extended-const') ? 'earlier' : 'imported'} globals only` : '';
+          const why = expr.index < globals.length ? ` in a constant expression, which sees ${this.#seesOwnGlobals() ? 'earlier' : 'imported'} globals only` : '';
           this.#add(`unknown global ${expr.index}${why}`, offset);
           return undefined;
         }
@@ -253,7 +300,7 @@ class ModuleValidator {
     if (start === undefined) return;
     const type = types[funcs[start]];
     if (start >= funcs.length) this.#add(`unknown function ${start}`, offsets?.start);
-    else if (type !== undefined && type.params.length + type.results.length > 0) this.#add('start function must have no parameters and no results', offsets?.start);
+    else if (type?.kind === 'func' && type.params.length + type.results.length > 0) this.#add('start function must have no parameters and no results', offsets?.start);
   }
 
   #checkElems(): void {

@@ -6,6 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { CompileError, openCompiler } from '../../compiler/index.js';
 import type { ValType, WasmModule } from '../../compiler/wasm/module.js';
+import { functionType } from '../../compiler/wasm/types.js';
 import { parseModule } from '../../compiler/wasm/parse.js';
 import { Global, load, Table, Trap } from '../../loader/index.js';
 import { findWasmOpt, generateModule } from '../fuzz/generate.js';
@@ -22,13 +23,13 @@ test.after(async () => {
 const zero = (type: ValType): unknown => (type === 'i64' ? 0n : type === 'externref' || type === 'funcref' ? null : 0);
 
 /** Imports of zeros, for V8 or for us. */
-function makeImports({ imports, types }: WasmModule, ours: boolean): WebAssembly.Imports {
+function makeImports(module: WasmModule, ours: boolean): WebAssembly.Imports {
   const made: Record<string, Record<string, unknown>> = {};
-  for (const { module: from, name, desc } of imports) {
+  for (const { module: from, name, desc } of module.imports) {
     made[from] ??= {};
     const element = (type: string) => (type === 'funcref' && !ours ? 'anyfunc' : type);
     if (desc.kind === 'func') {
-      const { results } = types[desc.type];
+      const { results } = functionType(module, desc.type);
       made[from][name] = () => (results.length > 1 ? results.map(zero) : results.length === 1 ? zero(results[0]) : undefined);
     } else if (desc.kind === 'global') {
       const type = { value: element(desc.type.type) as 'i32', mutable: desc.type.mutable };

@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BuildOptions, CompileError, openCompiler, parseCostTable } from '../../compiler/index.js';
 import { parseModule } from '../../compiler/wasm/parse.js';
+import { functionType } from '../../compiler/wasm/types.js';
 import { ArtifactError, load } from '../../loader/index.js';
 import { readArtifact } from '../../loader/artifact.js';
 import { CROSS_ARM64, CROSS_ARM64_TOOLS, NATIVE, type Toolchain, buildRuntime, missingTools, runAll, runArm64, sources } from '../c/build.js';
@@ -151,7 +152,7 @@ function randomCalls(bytes: Uint8Array, random: Random): string | undefined {
   const functions = module.exports.filter(({ kind, name }) => kind === 'func' && /^\S+$/.test(name));
   const value = () => (random.below(2) ? random.below(16) : `0x${random.next().toString(16)}`);
   const lines = functions.map(({ name, index }) => {
-    const { params } = module.types[module.funcs[index]];
+    const { params } = functionType(module, module.funcs[index]);
     return params.every((type) => /^[if]/.test(type)) ? `${name} ${20_000 + random.below(20_000)} ${params.map(value).join(' ')}` : undefined;
   });
   return lines.filter((line) => line !== undefined).map((line) => `${line}\n`).join('');

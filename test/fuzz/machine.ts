@@ -1,6 +1,7 @@
 /** The two engines behind one face: V8 on a module with a counter of fuel injected, and wasm-aot. */
 import { setFlagsFromString } from 'node:v8';
 import type { ValType, WasmModule } from '../../compiler/wasm/module.js';
+import { functionType } from '../../compiler/wasm/types.js';
 import { Global, load, type Module, OutOfFuel, Store, Table, Trap } from '../../loader/index.js';
 import { COUNTER } from '../fuel/inject.js';
 import { Random } from './random.js';
@@ -216,7 +217,7 @@ export abstract class Machine {
     const { module, seed } = this.setting;
     switch (desc.kind) {
       case 'func': {
-        const { results } = module.types[desc.type];
+        const { results } = functionType(module, desc.type);
         return (...args: unknown[]) => {
           this.hostCall(`${name}(${args.map(show).join(', ')})`);
           this.act(resultOf('i32', args, seed) as number);

@@ -1,5 +1,6 @@
 /** What is done with a module: sessions, each a row of calls on one instance under one limit of fuel; and what can be seen of a session, as events. */
 import type { ValType, WasmModule } from '../../compiler/wasm/module.js';
+import { functionType } from '../../compiler/wasm/types.js';
 import { Random } from './random.js';
 
 /** A call of an exported function. */
@@ -56,7 +57,7 @@ export function argumentOf(type: ValType, position: number, random: Random, end 
 
 /** Whether a function can be called from JavaScript. */
 const callable = (module: WasmModule, index: number): boolean => {
-  const { params, results } = module.types[module.funcs[index]];
+  const { params, results } = functionType(module, module.funcs[index]);
   return ![...params, ...results].includes('v128');
 };
 
@@ -65,7 +66,7 @@ export function callsOf(module: WasmModule, seed: number, count: number): Call[]
   const end = (module.memories[0]?.limits.min ?? 1) * 65536;
   return module.exports.filter((e) => e.kind === 'func' && callable(module, e.index)).map(({ name, index }) => {
     const random = new Random(seed ^ (index * 0x9e3779b1));
-    const { params } = module.types[module.funcs[index]];
+    const { params } = functionType(module, module.funcs[index]);
     return Array.from({ length: count }, () => ({ name, args: params.map((type, i) => argumentOf(type, i, random, end)) }));
   });
 }
