@@ -7,7 +7,14 @@ export type SpecValue =
   | { readonly type: 'i32' | 'i64' | 'f32' | 'f64'; readonly value: string }
   | { readonly type: 'v128'; readonly lane_type: 'i8' | 'i16' | 'i32' | 'i64' | 'f32' | 'f64'; readonly value: readonly string[] }
   | { readonly type: 'either'; readonly values: readonly SpecValue[] }
-  | { readonly type: 'externref' | 'funcref' | 'anyref' | 'eqref' | 'i31ref' | 'structref' | 'arrayref' | 'exnref' | 'refnull' | 'nullref'; readonly value?: string };
+  | { readonly type: RefTypeName; readonly value?: string };
+
+type RefTypeName = 'externref' | 'funcref' | 'anyref' | 'eqref' | 'i31ref' | 'structref' | 'arrayref' | 'exnref' | 'refnull' | 'nullref' | 'nullfuncref' | 'nullexternref' | 'nullexnref';
+
+/** What JavaScript sees of a reference that is not null, where the test names no value: `typeof` it. Structs and arrays are opaque objects. */
+const REFERENCE_LOOKS: Readonly<Partial<Record<RefTypeName, readonly string[]>>> = {
+  funcref: ['function'], i31ref: ['number'], structref: ['object'], arrayref: ['object'], eqref: ['number', 'object'],
+};
 
 export interface SpecAction { readonly type: 'invoke' | 'get'; readonly module?: string; readonly field: string; readonly args?: readonly SpecValue[] }
 
@@ -75,7 +82,7 @@ export function matches(actual: unknown, expected: SpecValue, externref: (number
     }
     default:
       if (expected.value === 'null' || expected.type === 'refnull' || expected.type === 'nullref') return actual === null;
-      if (expected.value === undefined) return actual !== null && (expected.type !== 'funcref' || typeof actual === 'function');
+      if (expected.value === undefined) return actual !== null && (REFERENCE_LOOKS[expected.type]?.includes(typeof actual) ?? true);
       return actual === externref(expected.value);
   }
 }

@@ -7,6 +7,7 @@
  */
 #include "passes.h"
 
+#include "llvm/IR/InlineAsm.h"
 #include "llvm/IR/IntrinsicInst.h"
 
 using namespace llvm;
@@ -15,6 +16,7 @@ namespace {
 
 /* Whether the host could look, or the activation end, at this instruction. Plain accesses cannot trap: those that can are volatile. */
 bool isBarrier(const Instruction &inst) {
+  if (auto *call = dyn_cast<CallBase>(&inst); call && call->isInlineAsm() && cast<InlineAsm>(call->getCalledOperand())->getAsmString().empty()) return false;
   if (isa<CallBase>(inst)) return inst.mayHaveSideEffects() || !cast<CallBase>(inst).hasFnAttr(Attribute::WillReturn);
   return inst.isVolatile() || inst.isAtomic() || inst.mayThrow();
 }

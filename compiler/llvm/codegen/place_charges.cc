@@ -90,14 +90,17 @@ uint64_t markedCost(const MachineInstr &inst) {
   return amount.isImm() ? static_cast<uint64_t>(amount.getImm()) : 0; /* an amount in a register is paid where it stands */
 }
 
+/* Whether it is an asm without instructions, which only hides a value from LLVM. */
+bool isEmptyAsm(const MachineInstr &inst) { return inst.isInlineAsm() && StringRef(inst.getOperand(InlineAsm::MIOp_AsmString).getSymbolName()).empty(); }
+
 /* Whether somebody looks at the register here, or control leaves the function: all must have been paid. */
 bool isBarrier(const MachineInstr &inst) {
-  return inst.isCall() || inst.isReturn() || (inst.isInlineAsm() && inst.hasUnmodeledSideEffects() && markedCost(inst) == 0);
+  return inst.isCall() || inst.isReturn() || (inst.isInlineAsm() && inst.hasUnmodeledSideEffects() && markedCost(inst) == 0 && !isEmptyAsm(inst));
 }
 
 /* Whether it may fault or trap. Accesses that are not volatile cannot: the frame's, and those of a loop whose bounds have been checked. */
 bool mayFault(const MachineInstr &inst) {
-  if (inst.isMetaInstruction() || markedCost(inst) > 0) return false;
+  if (inst.isMetaInstruction() || markedCost(inst) > 0 || isEmptyAsm(inst)) return false;
   if (inst.isCall() || inst.hasUnmodeledSideEffects()) return true;
   if (!inst.mayLoadOrStore()) return false;
   return inst.memoperands_empty() || any_of(inst.memoperands(), [](const MachineMemOperand *access) { return access->isVolatile() || access->isAtomic(); });
