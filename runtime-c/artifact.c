@@ -43,7 +43,7 @@ struct image {
   uint8_t *bytes;
   size_t size;
   struct stat stat;
-  struct waot_object object;
+  struct waot_object_file object;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the list, the counts in it, and the dynamic linker's view of it */
@@ -102,7 +102,7 @@ static void hash_zeros(struct waot_sha256 *sha, size_t count) {
 
 /* Compares the hash with that of what the seal covers: the masked places, which all come before the hash, and the hash itself taken as zero. */
 static int check_hash(const struct image *image, const char *path, waot_error *error) {
-  const struct waot_object *object = &image->object;
+  const struct waot_object_file *object = &image->object;
   struct waot_sha256 sha;
   uint8_t digest[32];
   size_t at = 0;
@@ -146,12 +146,12 @@ int waot_artifact_verify(const char *path, waot_error *error) {
 /* --- opening ------------------------------------------------------------------------------------------------------ */
 
 /* Whether an array of the descriptor's lies in the mapped file. */
-static bool is_inside(const void *array, uint64_t count, size_t size, const struct waot_object *object, uintptr_t load_address) {
+static bool is_inside(const void *array, uint64_t count, size_t size, const struct waot_object_file *object, uintptr_t load_address) {
   uintptr_t at = (uintptr_t)array - load_address;
   return at <= object->span && (object->span - at) / size >= count && (uintptr_t)array % 8 == 0;
 }
 
-static bool are_levels_sane(const struct waot_module_desc *desc, const struct waot_object *object, uintptr_t load_address) {
+static bool are_levels_sane(const struct waot_module_desc *desc, const struct waot_object_file *object, uintptr_t load_address) {
   const struct waot_level_desc *levels = desc->levels;
   if (desc->level_count > 0 && !is_inside(levels, desc->level_count, sizeof *levels, object, load_address)) return false;
   for (uint32_t i = 0; i < desc->level_count; i++) {
@@ -161,7 +161,7 @@ static bool are_levels_sane(const struct waot_module_desc *desc, const struct wa
 }
 
 /* Whether the descriptor is one that the rest of the runtime can rely on. */
-static bool is_sane(const struct waot_module_desc *desc, const struct waot_object *object, uintptr_t load_address) {
+static bool is_sane(const struct waot_module_desc *desc, const struct waot_object_file *object, uintptr_t load_address) {
   uintptr_t at = (uintptr_t)desc - load_address;
   if (at > object->span || sizeof *desc > object->span - at || (uintptr_t)desc % _Alignof(struct waot_module_desc) != 0) return false;
   if (desc->abi_version != WAOT_ABI_VERSION || desc->fuel_mode != object->header.fuel_mode) return false;

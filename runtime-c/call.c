@@ -100,6 +100,16 @@ BUILTIN(table_fill)
 BUILTIN(table_copy)
 BUILTIN(table_init)
 BUILTIN(elem_drop)
+BUILTIN(struct_new)
+BUILTIN(array_new)
+BUILTIN(array_new_data)
+BUILTIN(array_new_elem)
+BUILTIN(array_fill)
+BUILTIN(array_copy)
+BUILTIN(array_init_data)
+BUILTIN(array_init_elem)
+BUILTIN(any_convert_extern)
+BUILTIN(extern_convert_any)
 
 const struct waot_builtins waot_builtin_table = {
   .memory_size = waot_builtin_enter_memory_size,
@@ -113,4 +123,14 @@ const struct waot_builtins waot_builtin_table = {
   .table_copy = waot_builtin_enter_table_copy,
   .table_init = waot_builtin_enter_table_init,
   .elem_drop = waot_builtin_enter_elem_drop,
+  .struct_new = waot_builtin_enter_struct_new,
+  .array_new = waot_builtin_enter_array_new,
+  .array_new_data = waot_builtin_enter_array_new_data,
+  .array_new_elem = waot_builtin_enter_array_new_elem,
+  .array_fill = waot_builtin_enter_array_fill,
+  .array_copy = waot_builtin_enter_array_copy,
+  .array_init_data = waot_builtin_enter_array_init_data,
+  .array_init_elem = waot_builtin_enter_array_init_elem,
+  .any_convert_extern = waot_builtin_enter_any_convert_extern,
+  .extern_convert_any = waot_builtin_enter_extern_convert_any,
 };

@@ -69,7 +69,7 @@ static int read_file_header(struct file *file) {
 static uint64_t align_up(uint64_t n, uint64_t alignment) { return (n + alignment - 1) & ~(alignment - 1); }
 
 /* Reads the notes of a PT_NOTE segment. Name and descriptor are padded to 8 bytes where the segment is aligned to 8, else to 4 (as GNU and LLVM tools do). */
-static int read_note_segment(const struct file *file, const Elf64_Phdr *segment, struct waot_object *elf) {
+static int read_note_segment(const struct file *file, const Elf64_Phdr *segment, struct waot_object_file *elf) {
   if (!in_file(file, segment->p_offset, segment->p_filesz)) return refuse(file, "truncated: the notes are missing");
   const uint64_t alignment = segment->p_align == 8 ? 8 : 4;
   uint64_t at = segment->p_offset;
@@ -90,7 +90,7 @@ static int read_note_segment(const struct file *file, const Elf64_Phdr *segment,
   return 0;
 }
 
-static int read_notes(const uint8_t *bytes, size_t size, const char *path, struct waot_object *elf, waot_error *error) {
+static int read_notes(const uint8_t *bytes, size_t size, const char *path, struct waot_object_file *elf, waot_error *error) {
   struct file file = {.bytes = bytes, .size = size, .path = path, .error = error};
   memset(elf, 0, sizeof *elf);
   if (size == 0) return refuse(&file, "not a wasm-aot artifact: the file is empty");
@@ -106,7 +106,7 @@ static int read_notes(const uint8_t *bytes, size_t size, const char *path, struc
 }
 
 /* One PT_LOAD: in the file, in order, and never both writable and executable. */
-static int check_load(const struct file *file, const Elf64_Phdr *segment, struct waot_object *elf) {
+static int check_load(const struct file *file, const Elf64_Phdr *segment, struct waot_object_file *elf) {
   if (!in_file(file, segment->p_offset, segment->p_filesz)) return refuse(file, "truncated: a segment is not in the file");
   if (segment->p_filesz > segment->p_memsz || segment->p_memsz > UINT64_MAX / 4 || segment->p_vaddr > UINT64_MAX / 4) return refuse(file, "damaged: a segment has an impossible size");
   if (segment->p_vaddr < elf->span) return refuse(file, "damaged: segments overlap");
@@ -156,7 +156,7 @@ static int check_dynamic(const struct file *file, const Elf64_Phdr *segment) {
   return refuse(file, "damaged: the dynamic section has no end");
 }
 
-static int check_segments(const uint8_t *bytes, size_t size, const char *path, struct waot_object *elf, waot_error *error) {
+static int check_segments(const uint8_t *bytes, size_t size, const char *path, struct waot_object_file *elf, waot_error *error) {
   struct file file = {.bytes = bytes, .size = size, .path = path, .error = error};
   bool dynamic = false, stack = false;
   if (read_file_header(&file) != 0) return -1;

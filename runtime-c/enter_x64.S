@@ -340,6 +340,16 @@ HOST_BUILTIN(table_grow)
 HOST_BUILTIN(table_fill)
 HOST_BUILTIN(table_copy)
 HOST_BUILTIN(table_init)
+/* Those that allocate may collect garbage, which takes long. */
+HOST_BUILTIN(struct_new)
+HOST_BUILTIN(array_new)
+HOST_BUILTIN(array_new_data)
+HOST_BUILTIN(array_new_elem)
+HOST_BUILTIN(array_fill)
+HOST_BUILTIN(array_copy)
+HOST_BUILTIN(array_init_data)
+HOST_BUILTIN(array_init_elem)
+HOST_BUILTIN(any_convert_extern)
 
 /* The other builtins are the runtime's own code and never call the host: the fuel stays in rbp, `running` stays set, and a tick that finds the pc there does
  * nothing. They are still boundaries at which exhaustion, the stack and the interrupt flag are looked at. Arguments (rdi, rsi, rdx, rcx, r8, r9) pass
@@ -355,5 +365,6 @@ end_function \entry
 #define BUILTIN(name) builtin SYMBOL(waot_builtin_enter_##name), SYMBOL(waot_builtin_##name)
 BUILTIN(data_drop)
 BUILTIN(elem_drop)
+BUILTIN(extern_convert_any)
 
 #endif /* __x86_64__ */

@@ -11,7 +11,7 @@ waot_global *waot_global_new_typed(waot_store *store, uint32_t valtype, const wa
   }
   waot_global *global = aligned_alloc(_Alignof(waot_global), sizeof *global);
   if (global == NULL) return NULL;
-  *global = (waot_global){.own = *value, .value = &global->own, .valtype = valtype, .is_mutable = mutable_ != 0, .ref = ref, .next = store->globals};
+  *global = (waot_global){.own = *value, .value = &global->own, .valtype = valtype, .is_mutable = mutable_ != 0, .ref = ref, .store = store, .next = store->globals};
   store->globals = global;
   return global;
 }

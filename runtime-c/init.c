@@ -25,6 +25,7 @@ static void fork_prepare(void) {
   pthread_mutex_lock(&lock);
   waot_artifact_fork_prepare();
   waot_type_fork_prepare();
+  waot_heap_fork_prepare();
   waot_checker_fork_prepare();
   waot_code_map_fork_prepare();
   waot_interrupt_fork_prepare();
@@ -36,6 +37,7 @@ static void fork_parent(void) {
   waot_interrupt_fork_parent();
   waot_code_map_fork_parent();
   waot_checker_fork_parent();
+  waot_heap_fork_parent();
   waot_type_fork_parent();
   waot_artifact_fork_parent();
   pthread_mutex_unlock(&lock);
@@ -46,6 +48,7 @@ static void fork_child(void) {
   waot_code_map_fork_child();
   waot_checker_fork_child();
   waot_handlers_fork_child(); /* signals.c, too */
+  waot_heap_fork_child();
   waot_type_fork_child();
   waot_artifact_fork_child();
   pthread_mutex_init(&lock, NULL);

@@ -23,7 +23,6 @@ static void *new_aligned(size_t size) {
 }
 
 void waot_instance_free(waot_instance *instance) {
-  if (instance->artifact != NULL) waot_artifact_close(instance->artifact);
   free(instance->vmctx);
   free(instance->funcrefs);
   free(instance->funcs);
@@ -33,6 +32,9 @@ void waot_instance_free(waot_instance *instance) {
   free(instance->own_globals);
   free(instance->data_lengths);
   free(instance->elem_lengths);
+  for (uint32_t i = 0; instance->elem_values != NULL && i < instance->desc->elem_count; i++) free(instance->elem_values[i]);
+  free(instance->elem_values);
+  if (instance->artifact != NULL) waot_artifact_close(instance->artifact); /* last: desc is in it */
   free(instance);
 }
 
@@ -54,8 +56,9 @@ static waot_instance *allocate(waot_store *store, waot_artifact *artifact) {
   instance->own_globals = new_aligned((desc->global_count - desc->imported_global_count) * sizeof *instance->own_globals);
   instance->data_lengths = new_array(desc->data_count, sizeof *instance->data_lengths);
   instance->elem_lengths = new_array(desc->elem_count, sizeof *instance->elem_lengths);
+  instance->elem_values = new_array(desc->elem_count, sizeof *instance->elem_values);
   if (instance->vmctx != NULL && instance->funcrefs != NULL && instance->funcs != NULL && instance->memories != NULL && instance->tables != NULL &&
-      instance->globals != NULL && instance->own_globals != NULL && instance->data_lengths != NULL && instance->elem_lengths != NULL) {
+      instance->globals != NULL && instance->own_globals != NULL && instance->data_lengths != NULL && instance->elem_lengths != NULL && instance->elem_values != NULL) {
     return instance;
   }
   waot_instance_free(instance);
@@ -93,6 +96,11 @@ static void make_funcs(waot_instance *instance) {
   }
 }
 
+/* For constant expressions that make objects. */
+static int refuse_exhausted(waot_error *error) {
+  return waot_error_set(error, WAOT_ERROR_TRAP, WAOT_STATUS_HEAP_EXHAUSTED, "%s: by a constant expression", waot_status_message(WAOT_STATUS_HEAP_EXHAUSTED));
+}
+
 /* Makes the tables and memories that the module defines. */
 static int make_tables_and_memories(waot_instance *instance, const waot_memory_provider *provider, waot_error *error) {
   const struct waot_module_desc *desc = instance->desc;
@@ -100,9 +108,10 @@ static int make_tables_and_memories(waot_instance *instance, const waot_memory_p
   for (uint32_t i = desc->imported_table_count; i < desc->table_count; i++) {
     uint64_t max = (tables[i].flags & 1) != 0 ? tables[i].max : UINT64_MAX;
     /* An initialiser names functions and imported globals only: those are there already. */
-    uint64_t init = tables[i].init == NULL ? 0 : waot_const_eval(instance, tables[i].init).ref;
+    waot_value init = {.ref = 0};
+    if (tables[i].init != NULL && !waot_const_eval(instance, tables[i].init, &init)) return refuse_exhausted(error);
     const waot_type *ref = waot_artifact_table_ref(instance->artifact, i);
-    instance->tables[i] = (struct waot_table_object *)waot_table_new_typed(instance->store, tables[i].valtype, ref, tables[i].min, max, init);
+    instance->tables[i] = (struct waot_table_object *)waot_table_new_typed(instance->store, tables[i].valtype, ref, tables[i].min, max, init.ref);
     if (instance->tables[i] == NULL) {
       return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "cannot allocate table %" PRIu32 " of %" PRIu64 " elements (the most are %" PRIu64 ")", i, tables[i].min, WAOT_MAX_TABLE_ELEMENTS);
     }
@@ -120,42 +129,8 @@ static int make_tables_and_memories(waot_instance *instance, const waot_memory_p
   return 0;
 }
 
-/* An extended constant expression: steps in postfix order. The compiler keeps the height within bounds. */
-static waot_value eval_extended(const waot_instance *instance, const struct waot_const_expr *expr) {
-  const struct waot_const_expr *steps = (const void *)(uintptr_t)expr->bits_lo;
-  uint64_t stack[WAOT_MAX_CONST_HEIGHT];
-  size_t height = 0;
-  for (uint32_t i = 0; i < expr->index; i++) {
-    if (steps[i].kind < WAOT_CONST_ADD) {
-      stack[height++] = (uint64_t)waot_const_eval(instance, &steps[i]).i64;
-      continue;
-    }
-    uint64_t b = stack[--height], a = stack[--height];
-    uint64_t result = steps[i].kind == WAOT_CONST_ADD ? a + b : steps[i].kind == WAOT_CONST_SUB ? a - b : a * b;
-    stack[height++] = steps[i].index == 32 ? (uint32_t)result : result;
-  }
-  waot_value value = {.v128 = {0}};
-  value.i64 = (int64_t)stack[0];
-  return value;
-}
-
-waot_value waot_const_eval(const waot_instance *instance, const struct waot_const_expr *expr) {
-  waot_value value = {.v128 = {0}};
-  switch (expr->kind) {
-    case WAOT_CONST_VALUE:
-      memcpy(value.v128, &expr->bits_lo, 8);
-      memcpy(value.v128 + 8, &expr->bits_hi, 8);
-      break;
-    case WAOT_CONST_REF_FUNC: value.ref = (uintptr_t)instance->funcrefs[expr->index]; break;
-    case WAOT_CONST_GLOBAL_GET: value = *instance->globals[expr->index]->value; break;
-    case WAOT_CONST_EXTENDED: return eval_extended(instance, expr);
-    default: break; /* null */
-  }
-  return value;
-}
-
 /* Fills the vmctx; evaluates the initialisers of globals in order. */
-static void fill_vmctx(waot_instance *instance) {
+static int fill_vmctx(waot_instance *instance, waot_error *error) {
   const struct waot_module_desc *desc = instance->desc;
   const struct waot_global_desc *globals = desc->globals;
   instance->vmctx->instance = instance;
@@ -171,10 +146,46 @@ static void fill_vmctx(waot_instance *instance) {
       continue;
     }
     waot_global *own = &instance->own_globals[i - desc->imported_global_count];
-    *slot = waot_const_eval(instance, globals[i].init);
-    *own = (waot_global){.value = slot, .valtype = globals[i].valtype, .is_mutable = globals[i].is_mutable, .ref = waot_artifact_global_ref(instance->artifact, i)};
+    if (!waot_const_eval(instance, globals[i].init, slot)) return refuse_exhausted(error);
+    *own = (waot_global){.value = slot, .valtype = globals[i].valtype, .is_mutable = globals[i].is_mutable, .store = instance->store, .ref = waot_artifact_global_ref(instance->artifact, i)};
     instance->globals[i] = own;
   }
+  return 0;
+}
+
+/* Whether the elements of a segment are to be evaluated once, since they may be objects. Those that are functions, or null, are looked up when they are wanted. */
+static bool holds_objects(const struct waot_elem_desc *elem) {
+  uint32_t valtype = (uint32_t)elem->valtype | WAOT_VALTYPE_NULLABLE;
+  return valtype != WAOT_VALTYPE_FUNCREF && valtype != WAOT_VALTYPE_NULLFUNCREF;
+}
+
+/* Evaluates the elements of all segments, in order. */
+static int evaluate_elements(waot_instance *instance, waot_error *error) {
+  const struct waot_elem_desc *elems = instance->desc->elems;
+  for (uint32_t i = 0; i < instance->desc->elem_count; i++) {
+    const struct waot_const_expr *items = elems[i].items;
+    if (!holds_objects(&elems[i]) || elems[i].length == 0) continue;
+    uint64_t *values = instance->elem_values[i] = new_array(elems[i].length, sizeof *values);
+    if (values == NULL) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "out of memory for an element segment");
+    for (uint64_t item = 0; item < elems[i].length; item++) {
+      waot_value value;
+      if (!waot_const_eval(instance, &items[item], &value)) return refuse_exhausted(error);
+      values[item] = value.ref;
+    }
+  }
+  return 0;
+}
+
+void waot_elem_drop(waot_instance *instance, uint32_t segment) {
+  instance->elem_lengths[segment] = 0;
+  free(instance->elem_values[segment]);
+  instance->elem_values[segment] = NULL;
+}
+
+/* The offset of a segment: an expression of numbers, which needs no memory unless it is absurdly long. */
+static int32_t offset_of(const waot_instance *instance, const struct waot_const_expr *expr) {
+  waot_value value = {.i32 = -1};
+  return waot_const_eval(instance, expr, &value) ? value.i32 : -1;
 }
 
 /* Runs the active element segments, then the active data segments, in order; afterwards they, and declarative ones, are dropped. Sets *escaped when functions of the
@@ -187,18 +198,18 @@ static int run_segments(waot_instance *instance, bool *escaped, waot_error *erro
   for (uint32_t i = 0; i < desc->data_count; i++) instance->data_lengths[i] = datas[i].length;
   for (uint32_t i = 0; i < desc->elem_count; i++) {
     if (elems[i].mode == WAOT_SEGMENT_ACTIVE) {
-      uint32_t at = (uint32_t)waot_const_eval(instance, elems[i].offset).i32;
+      uint32_t at = (uint32_t)offset_of(instance, elems[i].offset);
       if (!waot_instance_table_init(instance, elems[i].table, i, at, 0, elems[i].length)) {
         return waot_error_set(error, WAOT_ERROR_TRAP, WAOT_STATUS_OUT_OF_BOUNDS_TABLE_ACCESS,
                               "out of bounds table access: element segment %" PRIu32 " does not fit table %" PRIu32 " at %" PRIu32, i, elems[i].table, at);
       }
       *escaped |= elems[i].table < desc->imported_table_count && elems[i].length > 0;
     }
-    if (elems[i].mode != WAOT_SEGMENT_PASSIVE) instance->elem_lengths[i] = 0;
+    if (elems[i].mode != WAOT_SEGMENT_PASSIVE) waot_elem_drop(instance, i);
   }
   for (uint32_t i = 0; i < desc->data_count; i++) {
     if (datas[i].mode != WAOT_SEGMENT_ACTIVE) continue;
-    uint32_t at = (uint32_t)waot_const_eval(instance, datas[i].offset).i32;
+    uint32_t at = (uint32_t)offset_of(instance, datas[i].offset);
     if (!waot_instance_memory_init(instance, datas[i].memory, i, at, 0, datas[i].length)) {
       return waot_error_set(error, WAOT_ERROR_TRAP, WAOT_STATUS_OUT_OF_BOUNDS_MEMORY_ACCESS,
                             "out of bounds memory access: data segment %" PRIu32 " does not fit memory %" PRIu32 " at %" PRIu32, i, datas[i].memory, at);
@@ -208,9 +219,12 @@ static int run_segments(waot_instance *instance, bool *escaped, waot_error *erro
   return 0;
 }
 
-/* Takes what a failed instantiation made out of the store again, except memories of somebody else's, whom the provider may have told of them. */
+/* Takes a failed instance, and what it made, out of the store again, except memories of somebody else's, whom the provider may have told of them. */
 static void discard(waot_instance *instance) {
   const struct waot_module_desc *desc = instance->desc;
+  waot_instance **place = &instance->store->instances;
+  while (*place != instance) place = &(*place)->next;
+  *place = instance->next;
   for (uint32_t i = desc->imported_table_count; i < desc->table_count; i++) {
     struct waot_table_object *table = instance->tables[i], **link = &instance->store->tables;
     if (table == NULL) continue;
@@ -228,6 +242,32 @@ static void discard(waot_instance *instance) {
   waot_instance_free(instance);
 }
 
+static bool has_references(const waot_type *type) {
+  for (uint32_t i = 0; i < type->param_count + type->result_count; i++) {
+    if (waot_valtype_is_reference(type->valtypes[i])) return true;
+  }
+  return false;
+}
+
+/* The store that references can come from, or go to, by an import; NULL when there is none. */
+static waot_store *store_of_import(const waot_extern *import) {
+  switch (import->kind) {
+    case WAOT_EXTERN_FUNC: return import->func->instance != NULL && has_references(import->func->type) ? ((waot_instance *)import->func->instance)->store : NULL;
+    case WAOT_EXTERN_TABLE: return ((struct waot_table_object *)import->table)->store;
+    case WAOT_EXTERN_GLOBAL: return waot_valtype_is_reference(import->global->valtype) ? import->global->store : NULL;
+    default: return NULL;
+  }
+}
+
+/* Makes the store share its heap with those that references can pass to, or come from. */
+static int link_stores(waot_store *store, const waot_extern *imports, size_t count, waot_error *error) {
+  for (size_t i = 0; i < count; i++) {
+    waot_store *other = store_of_import(&imports[i]);
+    if (other != NULL && other != store && waot_store_link(store, other) != 0) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "out of memory for a heap");
+  }
+  return 0;
+}
+
 waot_instance *waot_instance_new(waot_store *store, waot_artifact *artifact, const waot_extern *imports, size_t import_count,
                                  const waot_memory_provider *provider, waot_error *error) {
   if (waot_init(NULL, error) != 0 || waot_link_check(artifact, imports, import_count, error) != 0) return NULL;
@@ -236,20 +276,14 @@ waot_instance *waot_instance_new(waot_store *store, waot_artifact *artifact, con
     waot_error_set(error, WAOT_ERROR_MEMORY, 0, "out of memory for an instance");
     return NULL;
   }
+  instance->next = store->instances; /* from now on: what its constant expressions make has to be found */
+  store->instances = instance;
   bool escaped = false;
   place_imports(instance, imports);
   make_funcs(instance);
-  bool ready = make_tables_and_memories(instance, provider, error) == 0;
-  if (ready) {
-    fill_vmctx(instance);
-    ready = run_segments(instance, &escaped, error) == 0;
-  }
-  if (!ready && !escaped) {
-    discard(instance);
-    return NULL;
-  }
-  instance->next = store->instances; /* also when it failed: functions of it may be called through a table */
-  store->instances = instance;
+  bool ready = link_stores(store, imports, import_count, error) == 0 && make_tables_and_memories(instance, provider, error) == 0 && fill_vmctx(instance, error) == 0 &&
+               evaluate_elements(instance, error) == 0 && run_segments(instance, &escaped, error) == 0;
+  if (!ready && !escaped) discard(instance); /* otherwise functions of it may be called through a table */
   return ready ? instance : NULL;
 }
 

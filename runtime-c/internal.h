@@ -24,6 +24,19 @@
 /* The most elements that a table can have: the limit of the JS API (WebAssembly JavaScript Interface, "Implementation-defined limits"). */
 #define WAOT_MAX_TABLE_ELEMENTS UINT64_C(10000000)
 
+/* waot_type_desc.supertype of a type without one. */
+#define WAOT_NO_SUPERTYPE UINT32_MAX
+/* The most bytes that a struct can have: 10,000 fields (the limit of the JS API) of 16 bytes. */
+#define WAOT_MAX_STRUCT_SIZE (16 + 10000 * 16)
+
+#define SAME_OFFSET(field, FIELD) _Static_assert(offsetof(struct waot_type, field) == WAOT_TYPE_HEAD_##FIELD, "compiled code reads the head of a type: see abi.ts")
+SAME_OFFSET(valtypes, VALTYPES);
+SAME_OFFSET(refs, REFS);
+SAME_OFFSET(supers, SUPERS);
+SAME_OFFSET(depth, DEPTH);
+SAME_OFFSET(kind, KIND);
+#undef SAME_OFFSET
+
 struct waot_store {
   struct waot_limits limits; /* first: the entry trampoline is given the address of the store as that of its limits */
   int64_t limit;             /* 0 .. INT64_MAX */
@@ -37,6 +50,27 @@ struct waot_store {
   struct waot_memory *memories;
   struct waot_table_object *tables;
   struct waot_global *globals; /* those of waot_global_new; the globals of an instance are in the instance */
+  struct waot_heap *heap;      /* NULL before there is one */
+  struct waot_store *next_in_heap;
+  uint64_t heap_limit;
+  struct waot_root *roots;
+  struct waot_evaluation *evaluations; /* under way, innermost first */
+  void (*on_collect)(void *data);
+  void *on_collect_data;
+};
+
+/* A reference that the host keeps. */
+struct waot_root {
+  uint64_t ref;
+  struct waot_store *store;
+  struct waot_root *next, *prev;
+};
+
+/* The stack of a constant expression that is being evaluated: its values are roots. */
+struct waot_evaluation {
+  const waot_value *stack;
+  size_t height;
+  struct waot_evaluation *next;
 };
 
 /* A host function: what a waot_func of the host points into. */
@@ -76,6 +110,7 @@ struct waot_global {
   uint32_t valtype;
   uint32_t is_mutable;
   const waot_type *ref; /* of what the value refers to, where valtype does not say all */
+  struct waot_store *store;
   struct waot_global *next;
 };
 
@@ -92,6 +127,7 @@ struct waot_instance {
   struct waot_global *own_globals;
   uint64_t *data_lengths; /* by data segment: bytes, 0 once dropped */
   uint64_t *elem_lengths; /* by element segment: elements, 0 once dropped */
+  uint64_t **elem_values; /* by element segment, of those with references that are collected: the references; else, or once dropped, NULL */
   struct waot_instance *next;
 };
 
@@ -121,8 +157,12 @@ int waot_error_set(waot_error *error, waot_error_kind kind, int status, const ch
 const waot_type *waot_type_intern(uint32_t param_count, uint32_t result_count, const uint8_t *valtypes);
 /* type.c: the same for the types of an artifact, into out[count]. 0, or -1 when out of memory or the descriptors are damaged. */
 int waot_types_intern(const struct waot_type_desc *descs, uint32_t count, const waot_type **out);
-/* type.c: whether a WAOT_VALTYPE_* is one of references; whether a value of one type is one of another. The waot_types are those that references refer to, or NULL. */
+/* type_match.c: whether one type is another, or a subtype of it. */
+bool waot_type_is_subtype(const waot_type *type, const waot_type *super);
+/* type_match.c: whether a WAOT_VALTYPE_* is one of references; of those that the collector follows; whether a value of one type is one of another. The waot_types are those that
+ * references refer to, or NULL. */
 bool waot_valtype_is_reference(uint32_t valtype);
+bool waot_valtype_is_collected(uint32_t valtype, const waot_type *ref);
 bool waot_valtype_matches(uint32_t found, const waot_type *found_ref, uint32_t wanted, const waot_type *wanted_ref);
 
 /* artifact.c: one more, or one less, reference. */
@@ -142,6 +182,10 @@ void waot_artifact_fork_child(void);
 void waot_type_fork_prepare(void);
 void waot_type_fork_parent(void);
 void waot_type_fork_child(void);
+/* heap_pool.c: the same. */
+void waot_heap_fork_prepare(void);
+void waot_heap_fork_parent(void);
+void waot_heap_fork_child(void);
 
 /* memory.c: re-reads the length where it may have grown behind the runtime's back, then says whether [start, start + count) lies inside. */
 bool waot_memory_in_bounds(waot_memory *memory, uint64_t start, uint64_t count);
@@ -150,8 +194,14 @@ void waot_memory_free(waot_memory *memory);
 void waot_table_free(struct waot_table_object *table);
 void waot_instance_free(waot_instance *instance);
 
-/* instance.c: the value of a constant expression in an instance (globals that it names are initialised). */
-waot_value waot_const_eval(const waot_instance *instance, const struct waot_const_expr *expr);
+/* const_expr.c: the value of a constant expression in an instance (globals that it names are initialised). False when the heap is exhausted. */
+bool waot_const_eval(const waot_instance *instance, const struct waot_const_expr *expr, waot_value *out);
+/* const_expr.c: that of one that makes no objects. */
+waot_value waot_const_value(const waot_instance *instance, const struct waot_const_expr *expr);
+/* instance.c: drops an element segment. */
+void waot_elem_drop(waot_instance *instance, uint32_t segment);
+/* builtins.c: element i of a segment that has not been dropped. */
+uint64_t waot_elem_ref(const waot_instance *instance, uint32_t segment, uint64_t i);
 /* builtins.c: table.init and memory.init. False when out of bounds. */
 bool waot_instance_table_init(waot_instance *instance, uint32_t table, uint32_t segment, uint64_t to, uint64_t from, uint64_t count);
 bool waot_instance_memory_init(waot_instance *instance, uint32_t memory, uint32_t segment, uint64_t to, uint64_t from, uint64_t count);
@@ -171,6 +221,16 @@ int32_t waot_builtin_table_fill(void *vmctx, uint32_t table, uint64_t start, uin
 int32_t waot_builtin_table_copy(void *vmctx, uint32_t to_table, uint32_t from_table, uint64_t to, uint64_t from, uint64_t count);
 int32_t waot_builtin_table_init(void *vmctx, uint32_t table, uint32_t segment, uint64_t to, uint64_t from, uint64_t count);
 void waot_builtin_elem_drop(void *vmctx, uint32_t segment);
+uint64_t waot_builtin_struct_new(void *vmctx, uint32_t type);
+uint64_t waot_builtin_array_new(void *vmctx, uint32_t type, uint64_t length);
+uint64_t waot_builtin_array_new_data(void *vmctx, uint32_t type, uint32_t segment, uint64_t from, uint64_t length);
+uint64_t waot_builtin_array_new_elem(void *vmctx, uint32_t type, uint32_t segment, uint64_t from, uint64_t length);
+int32_t waot_builtin_array_fill(void *vmctx, uint64_t array, uint64_t start, uint64_t count, uint64_t low, uint64_t high);
+int32_t waot_builtin_array_copy(void *vmctx, uint64_t to_array, uint64_t to, uint64_t from_array, uint64_t from, uint64_t count);
+int32_t waot_builtin_array_init_data(void *vmctx, uint32_t segment, uint64_t array, uint64_t to, uint64_t from, uint64_t count);
+int32_t waot_builtin_array_init_elem(void *vmctx, uint32_t segment, uint64_t array, uint64_t to, uint64_t from, uint64_t count);
+uint64_t waot_builtin_any_convert_extern(void *vmctx, uint64_t externref);
+uint64_t waot_builtin_extern_convert_any(void *vmctx, uint64_t any);
 
 /* enter_x64.S: the exit trampoline, for waot_host.exit; and the trampolines of the builtins, for vmctx.builtins. */
 void waot_exit(struct waot_host *host, waot_value *args);

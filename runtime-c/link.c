@@ -40,6 +40,20 @@ static const char *valtype_name(uint32_t valtype) {
     case WAOT_VALTYPE_EXTERNREF: return "externref";
     case WAOT_VALTYPE_NULLFUNCREF: return "nullfuncref";
     case WAOT_VALTYPE_NULLEXTERNREF: return "nullexternref";
+    case WAOT_VALTYPE_ANYREF: return "anyref";
+    case WAOT_VALTYPE_EQREF: return "eqref";
+    case WAOT_VALTYPE_I31REF: return "i31ref";
+    case WAOT_VALTYPE_STRUCTREF: return "structref";
+    case WAOT_VALTYPE_ARRAYREF: return "arrayref";
+    case WAOT_VALTYPE_NULLREF: return "nullref";
+    case WAOT_VALTYPE_REF_ANY: return "(ref any)";
+    case WAOT_VALTYPE_REF_EQ: return "(ref eq)";
+    case WAOT_VALTYPE_REF_I31: return "(ref i31)";
+    case WAOT_VALTYPE_REF_STRUCT: return "(ref struct)";
+    case WAOT_VALTYPE_REF_ARRAY: return "(ref array)";
+    case WAOT_VALTYPE_REF_NONE: return "(ref none)";
+    case WAOT_PACKED_I8: return "i8";
+    case WAOT_PACKED_I16: return "i16";
     case WAOT_VALTYPE_REF_FUNC: return "(ref func)";
     case WAOT_VALTYPE_REF_EXTERN: return "(ref extern)";
     case WAOT_VALTYPE_REF_NOFUNC: return "(ref nofunc)";
@@ -61,7 +75,8 @@ static void add_valtype(struct text *text, uint32_t valtype, const waot_type *re
   add(text, "(");
   add(text, valtype_name(valtype));
   add(text, " ");
-  if (depth < 2) add_func(text, ref, depth + 1);
+  if (ref->kind != WAOT_TYPE_FUNC) add(text, ref->kind == WAOT_TYPE_STRUCT ? "struct ..." : "array ...");
+  else if (depth < 2) add_func(text, ref, depth + 1);
   else add(text, "...");
   add(text, ")");
 }
@@ -159,7 +174,7 @@ static bool limits_match(const waot_import_type *found, const waot_import_type *
 static bool matches(const waot_import_type *found, const waot_import_type *expected) {
   if (found->kind != expected->kind) return false;
   switch (found->kind) {
-    case WAOT_EXTERN_FUNC: return found->type == expected->type;
+    case WAOT_EXTERN_FUNC: return waot_type_is_subtype(found->type, expected->type);
     case WAOT_EXTERN_TABLE: return found->valtype == expected->valtype && found->ref == expected->ref && limits_match(found, expected);
     case WAOT_EXTERN_MEMORY: return limits_match(found, expected);
     case WAOT_EXTERN_GLOBAL:

@@ -100,7 +100,7 @@ static uint32_t u32_at(const uint8_t *at) {
 }
 
 /* Reads the notes of a section: as in ELF, padded to 4 bytes. */
-static int read_notes_in(const struct file *file, const struct macho_section *section, struct waot_object *object) {
+static int read_notes_in(const struct file *file, const struct macho_section *section, struct waot_object_file *object) {
   if (!in_file(file, section->offset, section->size)) return refuse(file, "truncated: the notes are missing");
   uint64_t at = section->offset;
   const uint64_t end = at + section->size;
@@ -118,9 +118,9 @@ static int read_notes_in(const struct file *file, const struct macho_section *se
   return 0;
 }
 
-static void mask(struct waot_object *object, size_t start, size_t size) { object->masked[object->masked_count++] = (struct waot_file_range){ start, size }; }
+static void mask(struct waot_object_file *object, size_t start, size_t size) { object->masked[object->masked_count++] = (struct waot_file_range){ start, size }; }
 
-static int read_segment_notes(const struct file *file, const struct walk *walk, struct waot_object *object) {
+static int read_segment_notes(const struct file *file, const struct walk *walk, struct waot_object_file *object) {
   struct macho_segment segment;
   if (!take_segment(file, walk, &segment)) return refuse(file, "damaged: a segment has an impossible size");
   if (named(segment.segname, "__LINKEDIT")) {
@@ -135,7 +135,7 @@ static int read_segment_notes(const struct file *file, const struct walk *walk, 
   return 0;
 }
 
-static int read_signature(const struct file *file, const struct walk *walk, struct waot_object *object) {
+static int read_signature(const struct file *file, const struct walk *walk, struct waot_object_file *object) {
   struct macho_linkedit_data command;
   if (!take(file, walk, &command, sizeof command) || object->sealed_size != 0 || command.dataoff == 0) return refuse(file, "damaged: its code signature is not well-formed");
   if (!in_file(file, command.dataoff, command.datasize) || (uint64_t)command.dataoff + command.datasize != file->size) {
@@ -146,7 +146,7 @@ static int read_signature(const struct file *file, const struct walk *walk, stru
   return 0;
 }
 
-static int read_notes(const uint8_t *bytes, size_t size, const char *path, struct waot_object *object, waot_error *error) {
+static int read_notes(const uint8_t *bytes, size_t size, const char *path, struct waot_object_file *object, waot_error *error) {
   struct file file = { .bytes = bytes, .size = size, .path = path, .error = error };
   memset(object, 0, sizeof *object);
   if (size == 0) return refuse(&file, "not a wasm-aot artifact: the file is empty");
@@ -215,7 +215,7 @@ static int check_signature(const struct file *file, size_t limit) {
 
 /* --- segments ----------------------------------------------------------------------------------------------------- */
 
-static int check_section(const struct file *file, const struct macho_segment *segment, const struct macho_section *section, struct waot_object *object) {
+static int check_section(const struct file *file, const struct macho_segment *segment, const struct macho_section *section, struct waot_object_file *object) {
   const uint32_t type = section->flags & MACHO_SECTION_TYPE;
   if (section->addr < segment->vmaddr || section->addr - segment->vmaddr > segment->filesize || section->size > segment->filesize - (section->addr - segment->vmaddr) ||
       section->offset != segment->fileoff + (section->addr - segment->vmaddr)) {
@@ -236,7 +236,7 @@ static int check_section(const struct file *file, const struct macho_segment *se
 }
 
 /* One segment: in the file, in order, and not writable but for what dyld takes back after filling in addresses. */
-static int check_segment(const struct file *file, const struct walk *walk, struct waot_object *object) {
+static int check_segment(const struct file *file, const struct walk *walk, struct waot_object_file *object) {
   struct macho_segment segment;
   if (!take_segment(file, walk, &segment)) return refuse(file, "damaged: a segment has an impossible size");
   if (!in_file(file, segment.fileoff, segment.filesize)) return refuse(file, "truncated: a segment is not in the file");
@@ -273,7 +273,7 @@ static int check_fixups(const struct file *file, const struct walk *walk) {
   return 0;
 }
 
-static int check_command(const struct file *file, const struct walk *walk, struct waot_object *object) {
+static int check_command(const struct file *file, const struct walk *walk, struct waot_object_file *object) {
   struct macho_dysymtab symbols;
   switch (walk->command.cmd) {
     case MACHO_LC_SEGMENT_64: return check_segment(file, walk, object);
@@ -289,7 +289,7 @@ static int check_command(const struct file *file, const struct walk *walk, struc
   }
 }
 
-static int check_segments(const uint8_t *bytes, size_t size, const char *path, struct waot_object *object, waot_error *error) {
+static int check_segments(const uint8_t *bytes, size_t size, const char *path, struct waot_object_file *object, waot_error *error) {
   struct file file = { .bytes = bytes, .size = size, .path = path, .error = error };
   if (read_file_header(&file) != 0 || check_signature(&file, object->sealed_size) != 0) return -1;
   struct walk walk = begin(&file);

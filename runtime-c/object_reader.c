@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-int waot_object_take_note(const uint8_t *bytes, const char *path, struct waot_object *object, uint32_t type, size_t offset, uint32_t length, waot_error *error) {
+int waot_object_take_note(const uint8_t *bytes, const char *path, struct waot_object_file *object, uint32_t type, size_t offset, uint32_t length, waot_error *error) {
   if (type == WAOT_NOTE_TYPE_MANIFEST) {
     if (object->manifest != NULL) return waot_error_set(error, WAOT_ERROR_FORMAT, 0, "%s: damaged: two manifests", path);
     object->manifest = bytes + offset;

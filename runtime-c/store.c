@@ -1,6 +1,7 @@
 /* store.c - stores: what they own, and their fuel. */
 #include <stdlib.h>
 
+#include "heap.h"
 #include "interrupt.h"
 #include "thread.h"
 
@@ -8,6 +9,7 @@ waot_store *waot_store_new(void) {
   waot_store *store = calloc(1, sizeof *store);
   if (store == NULL) return NULL;
   store->limit = INT64_MAX;
+  store->heap_limit = WAOT_HEAP_LIMIT;
   store->limits.fuel = -INT64_MAX;
   waot_store_register(store);
   return store;
@@ -37,6 +39,8 @@ void waot_store_delete(waot_store *store) {
     next = at->next;
     free(at);
   }
+  while (store->roots != NULL) waot_root_delete(store->roots);
+  waot_heap_leave(store);
   free(store);
 }
 
@@ -90,20 +94,32 @@ int64_t waot_store_overshoot(const waot_store *store) { return store->overshoot;
 
 static bool holds_externrefs(uint32_t valtype) { return (valtype | WAOT_VALTYPE_NULLABLE) == WAOT_VALTYPE_EXTERNREF; }
 
+/* Of a reference of the extern hierarchy: one of the any hierarchy is no handle. */
+static void visit(uint64_t externref, waot_root_fn fn, void *data) {
+  if (externref != 0 && (externref & WAOT_EXTERNALISED) == 0) fn(data, externref);
+}
+
 static void visit_global(const waot_global *global, waot_root_fn fn, void *data) {
-  if (holds_externrefs(global->valtype) && global->value->ref != 0) fn(data, global->value->ref);
+  if (global != NULL && holds_externrefs(global->valtype)) visit(global->value->ref, fn, data);
+}
+
+static void visit_instance(const waot_instance *instance, waot_root_fn fn, void *data) {
+  const struct waot_elem_desc *elems = instance->desc->elems;
+  for (uint32_t i = instance->desc->imported_global_count; i < instance->desc->global_count; i++) visit_global(instance->globals[i], fn, data);
+  for (uint32_t segment = 0; segment < instance->desc->elem_count; segment++) {
+    const uint64_t *values = instance->elem_values[segment];
+    if (values == NULL || !holds_externrefs((uint32_t)elems[segment].valtype)) continue;
+    for (uint64_t i = 0; i < elems[segment].length; i++) visit(values[i], fn, data);
+  }
 }
 
 void waot_store_visit_externrefs(waot_store *store, waot_root_fn fn, void *data) {
   for (struct waot_table_object *table = store->tables; table != NULL; table = table->next) {
     const uint64_t *elements = table->head.elements;
     if (!holds_externrefs(table->valtype)) continue;
-    for (uint64_t i = 0; i < table->head.length; i++) {
-      if (elements[i] != 0) fn(data, elements[i]);
-    }
+    for (uint64_t i = 0; i < table->head.length; i++) visit(elements[i], fn, data);
   }
   for (waot_global *global = store->globals; global != NULL; global = global->next) visit_global(global, fn, data);
-  for (waot_instance *instance = store->instances; instance != NULL; instance = instance->next) {
-    for (uint32_t i = instance->desc->imported_global_count; i < instance->desc->global_count; i++) visit_global(instance->globals[i], fn, data);
-  }
+  for (waot_instance *instance = store->instances; instance != NULL; instance = instance->next) visit_instance(instance, fn, data);
+  if (store->heap != NULL && store->heap->stores == store) heap_visit_handles(store->heap, fn, data);
 }

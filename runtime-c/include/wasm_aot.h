@@ -31,9 +31,9 @@ typedef struct waot_func waot_func;
 typedef struct waot_memory waot_memory;
 typedef struct waot_table waot_table;
 typedef struct waot_global waot_global;
-typedef struct waot_type waot_type;         /* interned function type: equal types have equal addresses */
+typedef struct waot_type waot_type;         /* interned type of functions, structs or arrays: equal types have equal addresses */
 
-/* A value, an argument slot, a result slot. References: a waot_func* (funcref) or the host's own 64-bit handle (externref); 0 is null. Of the types without null, and of those of
+/* A value, an argument slot, a result slot. References: a waot_func* (funcref), the host's own 63-bit handle (externref), or an object, see *garbage collection* (anyref); 0 is null. Of the types without null, and of those of
  * functions of one type, a host gives nothing else: compiled code does not check again. */
 typedef union waot_value {
   int32_t i32;
@@ -47,7 +47,17 @@ typedef union waot_value {
 struct waot_type {
   uint32_t param_count, result_count;
   const uint8_t *valtypes; /* WAOT_VALTYPE_* codes: parameters, then results */
-  const waot_type *const *refs; /* for each value of type WAOT_VALTYPE_REF_TYPE or REF_NULL_TYPE the type of the functions that it refers to; NULL when there is none */
+  const waot_type *const *refs; /* for each value of type WAOT_VALTYPE_REF_TYPE or REF_NULL_TYPE the type of what it refers to; NULL when there is none */
+  const waot_type *const *supers; /* its supertypes from the root of its hierarchy down, and itself, at supers[depth] */
+  uint32_t depth;               /* how many supertypes it has */
+  uint32_t kind;                /* WAOT_TYPE_*. The values of a struct are its fields, the one of an array its element: param_count of them */
+  uint32_t is_final;            /* 1: it has no subtypes */
+  /* Structs and arrays only: */
+  uint32_t size;                /* structs: bytes of an object, its head of 16 included; arrays: bytes of an element */
+  uint32_t ref_count;           /* values that the collector follows: references, but not those to functions */
+  const uint8_t *mutables;      /* 1 for each value that can be changed */
+  const uint32_t *offsets;      /* of each value, in bytes from the start of the object; arrays: of the first element */
+  const uint32_t *ref_offsets;  /* the offsets of those that the collector follows */
 };
 
 /* What went wrong, for calls that can fail for a reason worth words. */
@@ -150,6 +160,52 @@ WAOT_API int64_t waot_store_remaining(const waot_store *store); /* limit - consu
 /* How far consumed went past the limit before that was seen, when a call last ended out of fuel; 0 before. It depends on timing: what compiled code charges in
  * one tick_us plus the signal's delivery, plus one bulk operator (0 or a few operators where a boundary saw it); where it was slower before, in ten tick_us, but no more than 10 ms or one tick_us. */
 WAOT_API int64_t waot_store_overshoot(const waot_store *store);
+
+/* --- garbage collection ------------------------------------------------------------------------------------------- */
+
+/*
+ * Structs and arrays live on the heap of the store whose code made them, until nothing refers to them: no value on the stack of the store's thread (C's local variables count, arguments of
+ * waot_call that are on the stack as well), no global, table, element segment or root of the store. A reference that C keeps anywhere else - static variables, malloc - needs a root.
+ *
+ * Objects never move. Stores whose references can get into each other share one heap: waot_instance_new sees to that for what it imports, and waot_store_link must be called before
+ * anything else carries a reference, of whatever kind, from one store to another. While an activation of one of them is open, none of them may be used on another thread.
+ */
+typedef struct waot_root waot_root;
+/* Keeps what a reference of the any or extern hierarchy refers to. NULL when out of memory. */
+WAOT_API waot_root *waot_root_new(waot_store *store, uint64_t ref);
+WAOT_API uint64_t waot_root_ref(const waot_root *root);
+/* The store ends those that are left. */
+WAOT_API void waot_root_delete(waot_root *root);
+/* Makes the stores share one heap, for as long as they live. 0, or -1 when out of memory. */
+WAOT_API int waot_store_link(waot_store *a, waot_store *b);
+/* The most bytes that the heap of the store may have, rounded up to MiB; initially WAOT_HEAP_LIMIT. A heap of several stores has their limits together. Beyond it code ends with
+ * WAOT_STATUS_HEAP_EXHAUSTED, as it does when there is no memory. What an unused part of a block takes counts, so about the last thirtieth cannot be relied on. */
+#define WAOT_HEAP_LIMIT (UINT64_C(1) << 30)
+#define WAOT_HEAP_LIMIT_MAX (UINT64_C(1) << 40)
+WAOT_API void waot_store_set_heap_limit(waot_store *store, uint64_t bytes);
+WAOT_API uint64_t waot_store_heap_limit(const waot_store *store);
+/* Frees what cannot be reached, now. 0, or -1 when the calling thread is one without a record, or on a stack that is not its own: nothing is freed there. */
+WAOT_API int waot_store_collect(waot_store *store);
+/* Of the heap of a store: bytes that it may have, has, and had in objects after the last collection; objects that are not freed; and how many collections there have been. */
+typedef struct waot_heap_stats { uint64_t limit, held, live, objects, collections; } waot_heap_stats;
+WAOT_API void waot_store_heap_stats(const waot_store *store, waot_heap_stats *out);
+/* Called before each collection of the store's heap, for the host to delete roots. It may call nothing else of this header. NULL: none. */
+WAOT_API void waot_store_on_collect(waot_store *store, void (*fn)(void *data), void *data);
+/* Makes each allocation collect first, and spoils what is freed, in all stores of the process: for tests. */
+WAOT_API void waot_heap_set_stress(int on);
+
+/* Whether a reference, of the hierarchy of valtype, is of that type; `type` goes with WAOT_VALTYPE_REF_TYPE and REF_NULL_TYPE. */
+WAOT_API int waot_ref_is(uint64_t ref, uint32_t valtype, const waot_type *type);
+/* What a reference of the any hierarchy is, and back: null, an i31, a host's handle, or else an object. */
+typedef enum waot_ref_kind { WAOT_REF_NULL = 0, WAOT_REF_I31, WAOT_REF_HOST, WAOT_REF_OBJECT } waot_ref_kind;
+WAOT_API waot_ref_kind waot_any_kind(uint64_t any);
+WAOT_API int32_t waot_any_i31(uint64_t any);                 /* with its sign */
+WAOT_API uint64_t waot_any_from_i31(int32_t value);          /* of its low 31 bits */
+WAOT_API const waot_type *waot_any_type(uint64_t any);       /* of an object */
+/* any.convert_extern and extern.convert_any. A handle of the host becomes an object that carries it: 0 when the heap is exhausted, and for null. A host's handles in an externref have the highest bit clear;
+ * with it set, an externref is an i31 or an object. */
+WAOT_API uint64_t waot_any_from_extern(waot_store *store, uint64_t externref);
+WAOT_API uint64_t waot_extern_from_any(waot_store *store, uint64_t any);
 
 /* --- interruption ------------------------------------------------------------------------------------------------- */
 
@@ -256,7 +312,8 @@ WAOT_API waot_store *waot_instance_store(const waot_instance *instance);
  * Returns WAOT_STATUS_OK or why it ended; out of fuel overrides a trap and a normal return (then results are not written back meaningfully). Nests freely. */
 WAOT_API int waot_call(waot_store *store, const waot_func *func, waot_value *args);
 
-/* Walks every externref root of the store: elements of externref tables, externref globals (own ones). For the host's garbage collection between activations. */
+/* Walks every externref of the store that is a handle of the host: in tables, globals (own ones) and element segments, and in the objects of its heap, from which it first frees what cannot be
+ * reached. The heap of linked stores is walked for one of them only. For the host's garbage collection between activations, of all stores. */
 typedef void (*waot_root_fn)(void *data, uint64_t ref);
 WAOT_API void waot_store_visit_externrefs(waot_store *store, waot_root_fn fn, void *data);
 /* A frame of compiled code. */

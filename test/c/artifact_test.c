@@ -103,7 +103,7 @@ static void damaged_ones(void) {
 static void sealed_damage(void) {
   struct bytes good = read_bytes(in_directory("four.so"));
   uint8_t *bad = malloc(good.size);
-  struct waot_object elf;
+  struct waot_object_file elf;
   uint64_t random = 88172645463325252u;
   size_t refusals = 0;
   for (int round = 0; round < repeats(200000); round++) {

@@ -19,7 +19,7 @@ const LIBRARIES = ['-pthread', '-ldl', '-lm'];
 /** Programs of one C file each, linked with the harness and run on the hand-made guest. */
 export const GUEST_PROGRAMS = ['runtime_test', 'threads_test', 'interrupt_test', 'pace_test', 'foreign_test', 'unwind_test'];
 /** Programs of one C file each that need no guest: they make their artifacts themselves, with the C compiler. */
-export const ARTIFACT_PROGRAMS = ['sha256_test', 'artifact_test', 'instance_test', 'type_test'];
+export const ARTIFACT_PROGRAMS = ['sha256_test', 'artifact_test', 'instance_test', 'type_test', 'heap_test'];
 /** Programs that are linked without the harness. */
 const BARE_PROGRAMS = [...ARTIFACT_PROGRAMS, 'load_bench'];
 /** Programs in C++. */

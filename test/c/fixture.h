@@ -88,7 +88,7 @@ static inline void write_bytes(const char *path, const uint8_t *at, size_t size)
 
 /* Enters size and hash into the header note of an artifact, wherever its place. */
 static inline void seal(struct bytes bytes) {
-  struct waot_object elf;
+  struct waot_object_file elf;
   waot_error error = {0};
   if (waot_elf_reader.read_notes(bytes.at, bytes.size, "fixture", &elf, &error) != 0) {
     if (error.kind == WAOT_ERROR_ABI || error.kind == WAOT_ERROR_TARGET) return; /* wrong on purpose */

@@ -72,8 +72,9 @@ static int32_t host_binary(struct waot_host *host, int32_t x, int32_t y) {
 
 static const uint8_t binary_types[] = {WAOT_VALTYPE_I32, WAOT_VALTYPE_I32, WAOT_VALTYPE_I32};
 static const uint8_t unary_types[] = {WAOT_VALTYPE_I32, WAOT_VALTYPE_I32};
+#define FINAL .is_final = 1, .supertype = UINT32_MAX
 static const struct waot_type_desc types[TYPES] = {
-  {2, 1, (void *)binary_types, enter_binary, host_binary}, {0, 0, 0, enter_nothing, 0}, {1, 1, (void *)unary_types, enter_unary, host_unary}};
+  {2, 1, (void *)binary_types, enter_binary, host_binary, FINAL}, {0, 0, 0, enter_nothing, 0, FINAL}, {1, 1, (void *)unary_types, enter_unary, host_unary, FINAL}};
 
 #define VALUE(n) (void *)&(static_value){WAOT_CONST_VALUE, 0, (uint64_t)(n), 0}
 typedef const struct waot_const_expr static_value;

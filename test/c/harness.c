@@ -58,6 +58,7 @@ void guest_init(struct guest *g, waot_host_fn fn, void *data) {
   g->instance.tables = g->tables;
   g->instance.data_lengths = g->data_lengths;
   g->instance.elem_lengths = g->elem_lengths;
+  g->instance.elem_values = g->elem_values;
   g->instance.store = g->store;
   g->instance.memories = g->memories;
   g->instance.vmctx = &g->vmctx.head;

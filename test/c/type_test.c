@@ -16,9 +16,10 @@ static int failures;
 /* Types of one parameter: a reference, with or without null, to the type with an index. */
 static const uint8_t ref[] = {WAOT_VALTYPE_REF_TYPE}, ref_null[] = {WAOT_VALTYPE_REF_NULL_TYPE}, i32[] = {WAOT_VALTYPE_I32};
 static const uint32_t indices[] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
-#define TO(codes, index) {.param_count = 1, .valtypes = (void *)(uintptr_t)(codes), .heaps = (void *)(uintptr_t)&indices[index]}
-#define GROUP_OF_TWO(codes, index) {.param_count = 1, .valtypes = (void *)(uintptr_t)(codes), .heaps = (void *)(uintptr_t)&indices[index], .followers = 1}
-#define PLAIN {.param_count = 1, .valtypes = (void *)(uintptr_t)i32}
+#define FINAL .is_final = 1, .supertype = UINT32_MAX
+#define TO(codes, index) {FINAL, .param_count = 1, .valtypes = (void *)(uintptr_t)(codes), .heaps = (void *)(uintptr_t)&indices[index]}
+#define GROUP_OF_TWO(codes, index) {FINAL, .param_count = 1, .valtypes = (void *)(uintptr_t)(codes), .heaps = (void *)(uintptr_t)&indices[index], .followers = 1}
+#define PLAIN {FINAL, .param_count = 1, .valtypes = (void *)(uintptr_t)i32}
 
 static void intern_groups(void) {
   /* 0 and 1 plain and equal; 2, 3 refer to them; 4, 5 to themselves; 6 to 4, as 4 does. */
@@ -44,8 +45,8 @@ static void intern_groups(void) {
 
 static void refuse_damage(void) {
   const waot_type *out[2];
-  const struct waot_type_desc behind[] = {TO(ref, 1), PLAIN}, none[] = {{.param_count = 1, .valtypes = (void *)(uintptr_t)ref}}, longer[] = {GROUP_OF_TWO(ref, 0)};
-  const struct waot_type_desc endless[] = {{.followers = UINT32_MAX}};
+  const struct waot_type_desc behind[] = {TO(ref, 1), PLAIN}, none[] = {{FINAL, .param_count = 1, .valtypes = (void *)(uintptr_t)ref}}, longer[] = {GROUP_OF_TWO(ref, 0)};
+  const struct waot_type_desc endless[] = {{FINAL, .followers = UINT32_MAX}};
   CHECK("a reference behind the group is refused", waot_types_intern(behind, 2, out) != 0);
   CHECK("a reference to nothing is refused", waot_types_intern(none, 1, out) != 0);
   CHECK("a group beyond the types is refused", waot_types_intern(longer, 1, out) != 0 && waot_types_intern(endless, 1, out) != 0);

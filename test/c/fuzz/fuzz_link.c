@@ -82,7 +82,7 @@ static void draw_types(void) {
   for (uint32_t i = 0; i < TYPES; i++) {
     uint32_t params = below(4), results = below(3);
     for (uint32_t v = 0; v < params + results; v++) m.valtypes[i][v] = valtype();
-    m.types[i] = (struct waot_type_desc){.param_count = params, .result_count = results, .valtypes = m.valtypes[i]};
+    m.types[i] = (struct waot_type_desc){.is_final = 1, .supertype = UINT32_MAX, .param_count = params, .result_count = results, .valtypes = m.valtypes[i]};
     m.interned[i] = waot_type_intern(params, results, m.valtypes[i]);
     REQUIRE(m.interned[i] != NULL);
   }

@@ -79,7 +79,7 @@ static void verify(const uint8_t *data, size_t size) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   verify(data, size);
-  struct waot_object elf;
+  struct waot_object_file elf;
   if (waot_elf_reader.read_notes(data, size, "input", &elf, NULL) != 0) return 0;
   uint8_t *sealed = malloc(size);
   uint64_t file_size = size;
