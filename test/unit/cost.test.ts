@@ -28,7 +28,10 @@ test('the default table prices every operator by the profile wasmtime-1', () => 
   assert.is(table.name, 'wasmtime-1');
   for (const op of OPCODES) assert.is(table.cost.get(op.name), op.cost, op.name);
   assert.equal([table.cost.get('i32.add'), table.cost.get('drop'), table.cost.get('if'), table.cost.get('call')], [1, 0, 1, 1]);
-  assert.equal([...table.perUnit.keys()], ['memory.copy', 'memory.fill', 'memory.grow', 'memory.init', 'table.copy', 'table.fill', 'table.grow', 'table.init']);
+  assert.equal([...table.perUnit.keys()], [
+    'array.copy', 'array.fill', 'array.init_data', 'array.init_elem', 'array.new', 'array.new_data', 'array.new_default', 'array.new_elem',
+    'memory.copy', 'memory.fill', 'memory.grow', 'memory.init', 'table.copy', 'table.fill', 'table.grow', 'table.init',
+  ]);
   assert.ok([...table.perUnit.values()].every((cost) => cost === 0));
 });
 
@@ -46,7 +49,7 @@ test('the hash is that of the canonical JSON, which does not depend on the order
 });
 
 test("the built-in profile's hash is pinned: artifacts carry it", () => {
-  assert.is(defaultCostTable().sha256, 'c1b7ef22e7708418664c73dbbc07728b75c28b2cfc952eb5c057231886be4628');
+  assert.is(defaultCostTable().sha256, '531f312d93f895600bd348469c8f2a27534b76fe31480cc46a8d965cab795e17');
 });
 
 test('a file changes what it names, over the base or over its default', () => {
@@ -74,13 +77,13 @@ test('prices are integers in range', () => {
 });
 
 test('per-unit prices are for bulk operators only', () => {
-  refuses({ name: 'x', perUnit: { 'i32.add': 1 } }, /cannot price i32\.add.*memory\.copy/);
+  refuses({ name: 'x', perUnit: { 'i32.add': 1 } }, /cannot price i32\.add.*array\.copy.*memory\.copy/);
 });
 
 test('branches cannot be free, since loops could then run for ever', () => {
-  for (const op of ['br', 'br_if', 'br_table', 'br_on_null', 'br_on_non_null']) refuses({ name: 'x', cost: { [op]: 0 } }, new RegExp(`${op} must cost at least 1.*loop.*run for ever`));
-  assert.is(faults({ name: 'x', default: 0 }).length, 5);
-  const table = parseCostTable('{"name":"x","default":0,"cost":{"br":1,"br_if":1,"br_table":1,"br_on_null":1,"br_on_non_null":1}}', 'f');
+  for (const op of ['br', 'br_if', 'br_table', 'br_on_null', 'br_on_non_null', 'br_on_cast', 'br_on_cast_fail']) refuses({ name: 'x', cost: { [op]: 0 } }, new RegExp(`${op} must cost at least 1.*loop.*run for ever`));
+  assert.is(faults({ name: 'x', default: 0 }).length, 7);
+  const table = parseCostTable('{"name":"x","default":0,"cost":{"br":1,"br_if":1,"br_table":1,"br_on_null":1,"br_on_non_null":1,"br_on_cast":1,"br_on_cast_fail":1}}', 'f');
   assert.is(table.cost.get('call'), 0);
 });
 

@@ -11,18 +11,18 @@ test('every operator has its row, in order of opcodes', () => {
   assert.equal(codes, [...codes].sort((a, b) => a - b));
   const range = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => first + i);
   assert.equal(codes, [
-    ...range(0x00, 0x05), ...range(0x0b, 0x15), ...range(0x1a, 0x1c), ...range(0x20, 0x26), ...range(0x28, 0xc4), ...range(0xd0, 0xd2), ...range(0xd4, 0xd6), ...range(0xfc00, 0xfc11),
+    ...range(0x00, 0x05), ...range(0x0b, 0x15), ...range(0x1a, 0x1c), ...range(0x20, 0x26), ...range(0x28, 0xc4), ...range(0xd0, 0xd6), ...range(0xfb00, 0xfb1e), ...range(0xfc00, 0xfc11),
     ...SIMD, ...range(0xfd0100, 0xfd0113),
   ]);
 });
 
-test('names are unique but for select, and look-ups agree with the table', () => {
+test('names are unique but for select and casts, and look-ups agree with the table', () => {
   const seen = new Map<string, number>();
   for (const op of OPCODES) seen.set(op.name, (seen.get(op.name) ?? 0) + 1);
-  assert.equal([...seen].filter(([, count]) => count > 1), [['select', 2]]);
+  assert.equal([...seen].filter(([, count]) => count > 1), [['select', 2], ['ref.test', 2], ['ref.cast', 2]]);
   for (const op of OPCODES) {
     assert.is(opcodeByCode(op.code), op);
-    if (op.code !== 0x1c) assert.is(opcodeByName(op.name), op);
+    if (![0x1c, 0xfb15, 0xfb17].includes(op.code)) assert.is(opcodeByName(op.name), op);
   }
   assert.is(opcodeByName('select')?.code, 0x1b);
   assert.is(opcodeByCode(0x06), undefined);
@@ -36,6 +36,7 @@ test('costs are those of the profile wasmtime-1', () => {
   const units = Object.fromEntries(OPCODES.filter((op) => op.costPerUnit).map((op) => [op.name, op.costPerUnit]));
   assert.equal(units, {
     'memory.grow': { cost: 0, unit: 'page' },
+    ...Object.fromEntries(['new', 'new_default', 'new_data', 'new_elem', 'fill', 'copy', 'init_data', 'init_elem'].map((name) => [`array.${name}`, { cost: 0, unit: 'element' }])),
     'memory.init': { cost: 0, unit: 'byte' }, 'memory.copy': { cost: 0, unit: 'byte' }, 'memory.fill': { cost: 0, unit: 'byte' },
     'table.init': { cost: 0, unit: 'element' }, 'table.copy': { cost: 0, unit: 'element' }, 'table.grow': { cost: 0, unit: 'element' }, 'table.fill': { cost: 0, unit: 'element' },
   });

@@ -176,7 +176,7 @@ test('sections: limits, globals, exports, start, segments', () => {
   refuses(module(section(4, vec([[FUNCREF, 1, 2, 1]]))), 'size minimum must not be greater than maximum');
   refuses(module(section(5, vec([[0, 0x81, 0x80, 4]]))), 'memory size must be at most 65536 pages (4GiB)');
   refuses(module(section(5, vec([[1, 0, 0x81, 0x80, 4]]))), 'memory size must be at most 65536 pages (4GiB)');
-  const features = resolveFeatures({ disable: ['multi-memory', 'extended-const'] });
+  const features = resolveFeatures({ disable: ['multi-memory', 'extended-const', 'gc'] });
   for (const two of [module(section(5, vec([[0, 1], [0, 1]]))), module(section(2, vec([[...name('a'), ...name('b'), 2, 0, 1]])), section(5, vec([[0, 1]])))]) {
     assert.match(judge(two, { features })[0].message, 'multiple memories');
     assert.equal(judge(two), []);
@@ -211,7 +211,7 @@ test('errors of several functions are collected, up to ten; a missing feature is
   );
   assert.equal(judge(functions([DROP, END], 3)).map((error) => error.place?.func?.index), [0, 1, 2]);
   assert.is(judge(functions([DROP, END], 500)).length, 10);
-  assert.equal(judge(functions([0xd3, END], 30)).map((error) => error.message), ['garbage collection is not supported']);
+  assert.equal(judge(functions([0x06, END], 30)).map((error) => error.message), ['exception handling is not supported']);
 });
 
 test('progress goes from none to all of the functions', () => {
