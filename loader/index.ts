@@ -27,6 +27,7 @@ export { type Exports, Instance, type InstanceOptions } from './instance.js';
 export { type CallLimits, interrupt } from './interrupt.js';
 export type { Manifest } from './manifest.js';
 export { configure, type RuntimeOptions } from './signals.js';
+export type { HeapStatistics } from './native.js';
 export { type Fuel, Store, type StoreOptions } from './store.js';
 export { Table, type TableDescriptor, type TableElement } from './table.js';
 export type { ExternKindName, ExternType, ValueType } from './values.js';

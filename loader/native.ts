@@ -92,6 +92,22 @@ export interface Native {
   globalSet(store: object, global: Handle, value: unknown, raw: boolean): boolean;
   callRaw(store: object, func: AnyFunction, args: readonly unknown[]): unknown[];
   funcType(func: unknown): { params: number[]; results: number[] } | undefined;
+  heapLimit(store: object, bytes: number): void;
+  heapStats(store: object): HeapStatistics;
+  /** Collects garbage now; false where it cannot. */
+  heapCollect(store: object): boolean;
+  /** For tests: a collection before every allocation, in the whole process. */
+  heapStress(on: boolean): void;
+}
+
+/** The garbage-collected heap of a store, which stores share that references can pass between: bytes that it may have, has, and had in objects after the last collection. */
+export interface HeapStatistics {
+  readonly limit: number;
+  readonly held: number;
+  readonly live: number;
+  /** Structs and arrays that are not freed: those in use, and garbage since the last collection. */
+  readonly objects: number;
+  readonly collections: number;
 }
 
 /** What the addon calls; `addon_hook` in addon.h has the meanings. */
@@ -108,6 +124,7 @@ export interface Hooks {
   memoryGrow(this: WebAssembly.Memory, delta: number): number;
   wrapTable(store: object, handle: Handle, valtype: number): object;
   wrapGlobal(store: object, handle: Handle, valtype: number, mutable: boolean): object;
+  object(store: object): object;
 }
 
 /** The signals that wasm raises by its traps. */

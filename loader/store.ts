@@ -3,7 +3,7 @@ import { STATUS, type StatusName } from '../runtime-c/abi.js';
 import { attachFrames, passOuterFrames } from './backtrace.js';
 import { nativeError, OutOfFuel, Trap, type TrapCode } from './errors.js';
 import { type CallLimits, interrupted, within } from './interrupt.js';
-import { FuelRead, FuelWrite, InterruptBit, native, provideHooks } from './native.js';
+import { FuelRead, FuelWrite, type HeapStatistics, InterruptBit, native, provideHooks } from './native.js';
 import { reportSignalClash } from './signals.js';
 import type { AnyFunction } from './values.js';
 
@@ -77,7 +77,12 @@ export let keepAlive: (store: Store, object: object) => void;
 export interface StoreOptions {
   /** The fuel limit, 0 .. 2^63-1. Default: unlimited. */
   readonly fuel?: bigint | number;
+  /** The most bytes of its structs and arrays, 0 .. 2^40, rounded up to MiB; beyond it code ends with a `Trap` of code `heap_exhausted`. Default: 2^30. Stores that share references share a heap, and its limit is the sum. */
+  readonly heapLimit?: number;
 }
+
+/** The largest `heapLimit`. */
+const MAX_HEAP = 2 ** 40;
 
 /**
  * A store owns instances and their fuel. Each instantiation makes one of its own unless it is given one; instances that share a store share its fuel.
@@ -92,9 +97,12 @@ export class Store {
 
   /** @throws {TypeError | RangeError} when `fuel` is no valid amount. */
   constructor(options: StoreOptions = {}) {
-    refuseUnknownOptions(options, ['fuel'], 'a store');
+    refuseUnknownOptions(options, ['fuel', 'heapLimit'], 'a store');
     const limit = options.fuel === undefined ? undefined : toFuel(options.fuel);
+    const { heapLimit } = options;
+    if (heapLimit !== undefined && !(Number.isInteger(heapLimit) && heapLimit >= 0 && heapLimit <= MAX_HEAP)) throw new RangeError(`heapLimit must be an integer from 0 to 2^40, not ${String(heapLimit)}`);
     native().storeNew(this, this.#values);
+    if (heapLimit !== undefined) native().heapLimit(this, heapLimit);
     reportSignalClash();
     this.#fuel = new Fuel(this);
     if (limit !== undefined) this.#fuel.set(limit);
@@ -102,6 +110,10 @@ export class Store {
   /** The fuel of everything in the store. */
   get fuel(): Fuel {
     return this.#fuel;
+  }
+  /** How large the heap of its structs and arrays is. */
+  get heap(): HeapStatistics {
+    return native().heapStats(this);
   }
   /** Makes calls into the store end with `Interrupted`: at once, or when a host function returns to wasm. Stays in force until `clearInterrupt()`. */
   interrupt(): void {
@@ -153,6 +165,9 @@ export function storeOption(store: unknown): Store {
 /** The stores of exported functions; also what keeps the store of a function alive. */
 const owners = new WeakMap<AnyFunction, Store>();
 
+/** The stores of structs and arrays that JavaScript has: as long as it has one, it has its store. */
+const objectOwners = new WeakMap<object, Store>();
+
 /** The store of a function that a wasm-aot instance exported; undefined for any other value. */
 export function storeOfFunction(value: unknown): Store | undefined {
   return typeof value === 'function' ? owners.get(value as AnyFunction) : undefined;
@@ -191,6 +206,11 @@ provideHooks({
   },
   error: (kind, _status, message) => nativeError(kind, message),
   link: (a, b) => linkStores(a as Store, b as Store),
+  object(store) {
+    const object = Object.create(null) as object;
+    objectOwners.set(object, store as Store);
+    return object;
+  },
   adopt(func, store, params) {
     Object.defineProperty(func, 'length', { value: params, configurable: true });
     owners.set(func, store as Store);

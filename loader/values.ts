@@ -3,7 +3,7 @@ import { ExternKind, NULLABLE, RefType, ValType } from '../runtime-c/abi.js';
 import type { ManifestValType } from './manifest.js';
 import { provideHooks, type NativeExtern } from './native.js';
 
-/** A value type, by its name in the text format; references to functions of one type are `(ref $type)` and `(ref null $type)`, whatever the type. */
+/** A value type, by its name in the text format; references to what is of one type are `(ref $type)` and `(ref null $type)`, whatever the type. */
 export type ValueType = ManifestValType;
 
 /** A function of any type. */
@@ -22,15 +22,17 @@ export type ExternType =
 
 const NAMES = new Map<number, ValueType>([
   ...Object.entries(ValType).map(([name, code]): [number, ValueType] => [code, name as ValueType]),
-  [RefType.nullfuncref, 'nullfuncref'], [RefType.nullexternref, 'nullexternref'], [RefType.ref_func, '(ref func)'], [RefType.ref_extern, '(ref extern)'],
+  [RefType.nullfuncref, 'nullfuncref'], [RefType.nullexternref, 'nullexternref'], [RefType.nullref, 'nullref'], [RefType.anyref, 'anyref'], [RefType.eqref, 'eqref'],
+  [RefType.i31ref, 'i31ref'], [RefType.structref, 'structref'], [RefType.arrayref, 'arrayref'], [RefType.ref_none, '(ref none)'], [RefType.ref_any, '(ref any)'],
+  [RefType.ref_eq, '(ref eq)'], [RefType.ref_i31, '(ref i31)'], [RefType.ref_struct, '(ref struct)'], [RefType.ref_array, '(ref array)'], [RefType.ref_func, '(ref func)'], [RefType.ref_extern, '(ref extern)'],
   [RefType.ref_nofunc, '(ref nofunc)'], [RefType.ref_noextern, '(ref noextern)'], [RefType.ref_type, '(ref $type)'], [RefType.ref_null_type, '(ref null $type)'],
 ]);
 /** Codes of reference types are below those of numbers and vectors. */
 export const isReferenceCode = (valtype: number): boolean => valtype < ValType.v128;
 /** Whether a value type is one of references. */
 export const isReferenceType = (type: ValueType): boolean => type.includes('ref');
-/** Whether a reference type's values are functions, or null. */
-export const refersToFunctions = (valtype: number): boolean => isReferenceCode(valtype) && ![ValType.externref, RefType.nullexternref].includes((valtype | NULLABLE) as never);
+/** Whether a reference type's values are functions, or null, whatever else is to be known of it. */
+export const refersToFunctions = (valtype: number): boolean => [ValType.funcref, RefType.nullfuncref].includes((valtype | NULLABLE) as never);
 const KINDS: Readonly<Record<number, ExternKindName>> = {
   [ExternKind.func]: 'function', [ExternKind.table]: 'table', [ExternKind.memory]: 'memory', [ExternKind.global]: 'global',
 };

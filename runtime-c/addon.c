@@ -35,7 +35,7 @@ napi_value addon_out_of_memory(napi_env env) {
 
 /* In the order of addon_hook. */
 static const char *const hook_names[HOOK_COUNT] = {"failure",   "error",     "adopt",        "link",       "toBigInt", "iterate",
-                                                   "memoryNew", "memoryBuffer", "memoryGrow", "wrapTable", "wrapGlobal", "passed"};
+                                                   "memoryNew", "memoryBuffer", "memoryGrow", "wrapTable", "wrapGlobal", "passed", "object"};
 
 /* setup(hooks, threadId): registers the loader's functions; once, before anything else */
 static napi_value setup(napi_env env, napi_callback_info info) {
@@ -91,6 +91,7 @@ static void finalize_env(napi_env env, void *data, void *hint) {
   addon_map_free(&e->objects);
   addon_map_free(&e->stores);
   addon_map_free(&e->store_ids);
+  addon_map_free(&e->references);
   free(e);
 }
 
@@ -129,6 +130,10 @@ static const napi_property_descriptor functions[] = {
   FUNCTION("globalSet", addon_global_set),
   FUNCTION("callRaw", addon_call_raw),
   FUNCTION("funcType", addon_func_type),
+  FUNCTION("heapLimit", addon_heap_limit),
+  FUNCTION("heapStats", addon_heap_stats),
+  FUNCTION("heapCollect", addon_heap_collect),
+  FUNCTION("heapStress", addon_heap_stress),
 };
 
 NAPI_MODULE_INIT() {

@@ -38,6 +38,7 @@ typedef enum addon_hook {
   HOOK_TABLE,         /* (store, handle, valtype) -> a Table for the handle */
   HOOK_GLOBAL,        /* (store, handle, valtype, mutable) -> a Global for the handle */
   HOOK_PASSED,        /* (value): an exception has passed through an activation */
+  HOOK_OBJECT,        /* (store) -> an object without properties or prototype, which keeps the store alive: a struct or an array */
   HOOK_COUNT
 } addon_hook;
 
@@ -55,6 +56,14 @@ void addon_map_free(addon_map *map);
 
 typedef struct addon_env addon_env;
 typedef struct addon_store addon_store;
+
+/* A struct or array that JS has seen. It is a root until its wrapper is garbage. */
+typedef struct addon_reference {
+  addon_store *store; /* through which JS first saw it; the wrapper keeps it alive */
+  waot_root *root;
+  napi_ref js;        /* weak: the wrapper */
+  struct addon_reference *next; /* in store->references */
+} addon_reference;
 
 /* A function, memory, table or global that JS has seen. Its address is the `handle` (a napi external, or the data of a function). */
 typedef struct addon_object {
@@ -93,6 +102,9 @@ typedef struct addon_scope {
 } addon_scope;
 #define ADDON_SCOPE_CALLS 32
 
+/* Store ids are the upper half of externref handles, whose highest bit is clear. */
+#define ADDON_STORE_ID_MAX UINT32_C(0x7fffffff)
+
 /* A memory: the length is read from V8 once per epoch, because only JS can change it behind our back. */
 typedef struct addon_memory {
   addon_object object;
@@ -109,6 +121,8 @@ struct addon_store {
   uint32_t holders;  /* the environment's list, the finalizer of the Store */
   addon_store *prev, *next;
   addon_object *objects;
+  addon_reference *references;
+  size_t reference_count, reference_sweep_at;
   uint32_t value_count, value_capacity, free_count; /* externref slots ever used; room; slots on the free stack */
   uint32_t *free_slots;
   uint8_t *marks;
@@ -119,6 +133,7 @@ struct addon_env {
   napi_ref hooks[HOOK_COUNT];
   addon_map objects;  /* waot_func, waot_memory, waot_table, waot_global -> addon_object */
   addon_map stores;   /* waot_store -> addon_store */
+  addon_map references; /* address of a struct or array -> addon_reference */
   addon_map store_ids; /* id as a pointer -> addon_store */
   addon_store *first;   /* under the lock of addon_threads.c, which another thread may hold while it reads the list */
   addon_env *next_env;  /* in the list of addon_threads.c */
@@ -157,11 +172,21 @@ void addon_store_free_all(addon_env *e);
 /* --- addon_value.c: values and externref handles --------------------------------------------------------------------- */
 /* `ref`: of what references of the type refer to, where the code does not say all; else NULL. */
 bool addon_to_wasm(addon_store *s, uint8_t type, const waot_type *ref, napi_value value, waot_value *out); /* ToWebAssemblyValue; false with an exception pending */
-napi_value addon_to_js(addon_store *s, uint8_t type, const waot_value *value);       /* ToJSValue; NULL with an exception pending */
+napi_value addon_to_js(addon_store *s, uint8_t type, const waot_type *ref, const waot_value *value); /* ToJSValue; NULL with an exception pending */
 bool addon_from_bits(addon_store *s, uint8_t type, const waot_type *ref, napi_value bits, waot_value *out); /* raw: BigInt bit patterns; references as addon_to_wasm */
-napi_value addon_to_bits(addon_store *s, uint8_t type, const waot_value *value);
+napi_value addon_to_bits(addon_store *s, uint8_t type, const waot_type *ref, const waot_value *value);
 void addon_collect_if_due(addon_env *e); /* frees externref handles that no store can reach; only between activations */
 void addon_collect(addon_env *e);
+
+/* --- addon_reference.c: structs and arrays --------------------------------------------------------------------------- */
+napi_value addon_reference_js(addon_store *s, uint64_t ref); /* the wrapper of an object; the same one while it lives. NULL with an exception pending */
+addon_reference *addon_reference_of(napi_env env, napi_value value); /* NULL: not a wrapper of ours */
+void addon_references_watch(addon_store *s); /* once a store: a collection of its heap forgets garbage wrappers first */
+void addon_references_free(addon_store *s);
+napi_value addon_heap_limit(napi_env env, napi_callback_info info);
+napi_value addon_heap_stats(napi_env env, napi_callback_info info);
+napi_value addon_heap_collect(napi_env env, napi_callback_info info);
+napi_value addon_heap_stress(napi_env env, napi_callback_info info);
 
 /* --- addon_call.c: functions both ways -------------------------------------------------------------------------------- */
 napi_value addon_func_js(addon_env *e, waot_func *func); /* the exported function of a funcref; the same one each time. NULL with an exception pending */

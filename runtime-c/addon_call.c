@@ -35,13 +35,13 @@ static napi_value results_to_js(addon_func *f, const waot_value *slots) {
   napi_value array, value = NULL;
   if (f->result_count == 0) return NULL; /* which Node-API takes for undefined */
   if (f->result_count == 1) {
-    if (f->results[0] != WAOT_VALTYPE_I32) return addon_to_js(f->object.store, f->results[0], slots);
+    if (f->results[0] != WAOT_VALTYPE_I32) return addon_to_js(f->object.store, f->results[0], addon_ref(f, f->param_count), slots);
     napi_create_int32(env, slots->i32, &value);
     return value;
   }
   if (napi_create_array_with_length(env, f->result_count, &array) != napi_ok) return addon_out_of_memory(env);
   for (uint32_t i = 0; i < f->result_count; i++) {
-    value = addon_to_js(f->object.store, f->results[i], &slots[i]);
+    value = addon_to_js(f->object.store, f->results[i], addon_ref(f, f->param_count + i), &slots[i]);
     if (value == NULL || napi_set_element(env, array, i, value) != napi_ok) return NULL;
   }
   return array;
@@ -127,15 +127,14 @@ static napi_value call_with(addon_func *f, const napi_value *argv, waot_value *s
   return results_to_js(f, slots);
 }
 
-/* For functions with more parameters or results than fit inline. */
+/* For functions with more parameters or results than fit inline. The slots are on the stack, at most 16 KB, because references in them have to be found there. */
 static napi_value call_large(napi_env env, napi_callback_info info, addon_func *f) {
   size_t argc = f->param_count > 0 ? f->param_count : 1;
   napi_value *argv = malloc(argc * sizeof *argv), result = NULL;
-  waot_value *slots = aligned_alloc(16, f->slot_count * sizeof *slots);
-  if (argv == NULL || slots == NULL) result = addon_out_of_memory(env);
+  waot_value slots[f->slot_count];
+  if (argv == NULL) result = addon_out_of_memory(env);
   else if (napi_get_cb_info(env, info, &argc, argv, NULL, NULL) == napi_ok) result = call_with(f, argv, slots);
   free(argv);
-  free(slots);
   return result;
 }
 
@@ -200,7 +199,7 @@ static bool host_call_with(addon_func *f, napi_value *argv, waot_value *args) {
     return false;
   }
   for (uint32_t i = 0; i < f->param_count; i++) {
-    argv[i] = addon_to_js(s, f->params[i], &args[i]);
+    argv[i] = addon_to_js(s, f->params[i], addon_ref(f, i), &args[i]);
     if (argv[i] == NULL) return false;
   }
   napi_status status = napi_call_function(env, addon_undefined(env), fn, f->param_count, argv, &result);
@@ -238,7 +237,7 @@ static int call_plain_host(void *data, waot_value *args) {
   for (uint32_t i = 0; i < f->param_count; i++) {
     argv[i] = NULL;
     if (f->params[i] == WAOT_VALTYPE_I32) napi_create_int32(e->env, args[i].i32, &argv[i]);
-    else argv[i] = addon_to_js(s, f->params[i], &args[i]);
+    else argv[i] = addon_to_js(s, f->params[i], NULL, &args[i]);
     if (argv[i] == NULL) return WAOT_STATUS_HOST_ERROR;
   }
   napi_status status = napi_call_function(e->env, e->scope.undefined, f->host_js, f->param_count, argv, &result);
@@ -367,7 +366,7 @@ static napi_value call_raw(addon_func *f, napi_value args, waot_value *slots) {
   if (!addon_throw_status(s, enter(s, f->object.func, slots))) return NULL;
   napi_create_array_with_length(env, f->result_count, &array);
   for (uint32_t i = 0; i < f->result_count; i++) {
-    value = addon_to_bits(s, f->results[i], &slots[i]);
+    value = addon_to_bits(s, f->results[i], addon_ref(f, f->param_count + i), &slots[i]);
     if (value == NULL || napi_set_element(env, array, i, value) != napi_ok) return NULL;
   }
   return array;
@@ -379,11 +378,8 @@ napi_value addon_call_raw(napi_env env, napi_callback_info info) {
   if (!addon_args(env, info, 3, argv)) return NULL;
   addon_func *f = addon_func_of(env, argv[1]);
   if (f == NULL) return addon_type_error(env, "not a function that a wasm-aot instance exports");
-  waot_value *slots = aligned_alloc(16, f->slot_count * sizeof *slots);
-  if (slots == NULL) return addon_out_of_memory(env);
-  napi_value result = call_raw(f, argv[2], slots);
-  free(slots);
-  return result;
+  waot_value slots[f->slot_count]; /* as in call_large */
+  return call_raw(f, argv[2], slots);
 }
 
 /* funcType(function): { params: number[], results: number[] } of ValType codes; undefined for what is not our function */

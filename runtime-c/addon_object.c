@@ -177,7 +177,7 @@ napi_value addon_table_get(napi_env env, napi_callback_info info) {
   addon_object *o = table_args(env, info, 3, argv, &s);
   if (o == NULL || !get_u64(env, argv[2], &i)) return NULL;
   if (waot_table_get(o->table, i, &value.ref) != 0) return addon_undefined(env);
-  return addon_to_js(s, (uint8_t)waot_table_valtype(o->table), &value);
+  return addon_to_js(s, (uint8_t)waot_table_valtype(o->table), waot_table_ref(o->table), &value);
 }
 
 /* tableSet(store, handle, index, value): false when out of range */
@@ -254,7 +254,8 @@ napi_value addon_global_get(napi_env env, napi_callback_info info) {
   if (o == NULL) return NULL;
   uint8_t type = (uint8_t)waot_global_valtype(o->global);
   waot_global_get(o->global, &value);
-  return is_true(env, argv[2]) ? addon_to_bits(s, type, &value) : addon_to_js(s, type, &value);
+  const waot_type *ref = waot_global_ref(o->global);
+  return is_true(env, argv[2]) ? addon_to_bits(s, type, ref, &value) : addon_to_js(s, type, ref, &value);
 }
 
 /* globalSet(store, handle, value, raw: boolean): false when immutable */

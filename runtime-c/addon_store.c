@@ -50,6 +50,10 @@ addon_store *addon_store_find(addon_env *e, const waot_store *store) {
 
 bool addon_link(addon_store *a, addon_store *b) {
   if (a == b) return true;
+  if (waot_store_link(a->store, b->store) != 0) {
+    addon_out_of_memory(a->env->env);
+    return false;
+  }
   napi_value pair[2] = {addon_store_js(a), addon_store_js(b)};
   return addon_hook_call(a->env, HOOK_LINK, 2, pair) != NULL;
 }
@@ -131,6 +135,7 @@ static void store_free(addon_store *s) {
   addon_threads_unlock();
   addon_map_remove(&e->stores, s->store);
   addon_map_remove(&e->store_ids, (const void *)(uintptr_t)s->id);
+  addon_references_free(s);
   waot_store_delete(s->store);
   s->store = NULL;
   for (addon_object *o = s->objects, *next; o != NULL; o = next) {
@@ -193,7 +198,7 @@ napi_value addon_store_new(napi_env env, napi_callback_info info) {
   if (!addon_args(env, info, 2, argv)) return NULL;
   if (e->store_count >= e->sweep_at) sweep(e);
   addon_store *s = calloc(1, sizeof *s);
-  if (s != NULL) s->store = waot_store_new();
+  if (s != NULL && e->next_id <= ADDON_STORE_ID_MAX) s->store = waot_store_new();
   if (s == NULL || s->store == NULL) {
     free(s);
     return addon_out_of_memory(env);
@@ -210,6 +215,7 @@ napi_value addon_store_new(napi_env env, napi_callback_info info) {
     return addon_type_error(env, "cannot make a store");
   }
   s->holders = 2;
+  addon_references_watch(s);
   addon_threads_lock();
   s->next = e->first;
   if (s->next != NULL) s->next->prev = s;

@@ -2,12 +2,17 @@
  * addon_value.c - values between JS and wasm, by the WebAssembly JS API's ToWebAssemblyValue and ToJSValue, and externref handles.
  *
  * An externref inside wasm is a handle: store id in the upper half, slot + 1 in the lower half; 0 is null. The value is in the slot of an array
- * that the JS Store holds, so that a store that only its own values refer to is garbage for V8 like any other cycle.
+ * that the JS Store holds, so that a store that only its own values refer to is garbage for V8 like any other cycle. With the highest bit set it is no handle but a reference of the any
+ * hierarchy: 31-bit integers, structs and arrays are those, whether JS passes them as anyref or as externref.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "addon.h"
+
+/* Set in an externref that is a reference of the any hierarchy, not a handle: see wasm_aot.h. */
+#define EXTERNALISED (UINT64_C(1) << 63)
 
 /* No collection before this many handles. */
 #define FIRST_COLLECTION 1024
@@ -69,14 +74,10 @@ static bool grow_slots(addon_store *s) {
   return true;
 }
 
-static bool externref_from_js(addon_store *s, napi_value value, uint64_t *handle) {
+/* A new handle for a value. */
+static bool handle_from_js(addon_store *s, napi_value value, uint64_t *handle) {
   napi_env env = s->env->env;
-  napi_valuetype type;
   napi_value values = NULL;
-  if (napi_typeof(env, value, &type) == napi_ok && type == napi_null) {
-    *handle = 0;
-    return true;
-  }
   if (s->free_count == 0 && !grow_slots(s)) {
     addon_out_of_memory(env);
     return false;
@@ -94,6 +95,40 @@ static bool externref_from_js(addon_store *s, napi_value value, uint64_t *handle
   return true;
 }
 
+/* A number that is a 31-bit integer is one in wasm; -0 is none. */
+static bool i31_from_js(napi_env env, napi_value value, uint64_t *any) {
+  double number;
+  if (napi_get_value_double(env, value, &number) != napi_ok || !(number >= -0x40000000 && number < 0x40000000)) return false;
+  int32_t integer = (int32_t)number;
+  if ((double)integer != number || (integer == 0 && signbit(number))) return false;
+  *any = waot_any_from_i31(integer);
+  return true;
+}
+
+/* What JS has of wasm's own in the any hierarchy: null, 31-bit integers, structs and arrays. 1 with *any, 0 for any other value, -1 with an exception pending. */
+static int own_from_js(addon_store *s, napi_value value, uint64_t *any) {
+  napi_env env = s->env->env;
+  napi_valuetype type;
+  *any = 0;
+  if (napi_typeof(env, value, &type) != napi_ok) return 0;
+  if (type == napi_null) return 1;
+  if (type == napi_number) return i31_from_js(env, value, any);
+  addon_reference *r = type == napi_object ? addon_reference_of(env, value) : NULL;
+  if (r == NULL) return 0;
+  *any = waot_root_ref(r->root);
+  return addon_link(s, r->store) ? 1 : -1;
+}
+
+static bool externref_from_js(addon_store *s, napi_value value, uint64_t *out) {
+  uint64_t any;
+  int own = own_from_js(s, value, &any);
+  if (own == 0) return handle_from_js(s, value, out);
+  *out = waot_extern_from_any(s->store, any);
+  return own > 0;
+}
+
+static napi_value any_to_js(addon_store *s, uint64_t any);
+
 static napi_value externref_to_js(addon_store *s, uint64_t handle) {
   napi_env env = s->env->env;
   napi_value values = NULL, value = NULL;
@@ -101,12 +136,40 @@ static napi_value externref_to_js(addon_store *s, uint64_t handle) {
     napi_get_null(env, &value);
     return value;
   }
+  if ((handle & EXTERNALISED) != 0) return any_to_js(s, handle & ~EXTERNALISED);
   addon_store *home = handle >> 32 == s->id ? s : handle_store(s->env, handle);
   if (home != NULL) napi_get_reference_value(env, home->values, &values);
   if (values == NULL || napi_get_element(env, values, (uint32_t)handle - 1, &value) != napi_ok) {
     return addon_type_error(env, "an externref outlived the store of its value");
   }
   return value;
+}
+
+/* --- anyref ----------------------------------------------------------------------------------------------------------- */
+
+/* `type` and `ref`: a type of the any hierarchy. */
+static bool any_from_js(addon_store *s, uint8_t type, const waot_type *ref, napi_value value, uint64_t *any) {
+  int own = own_from_js(s, value, any);
+  if (own < 0) return false;
+  if (own == 0 && (type | WAOT_VALTYPE_NULLABLE) == WAOT_VALTYPE_ANYREF) {
+    uint64_t handle;
+    if (!handle_from_js(s, value, &handle)) return false;
+    *any = waot_any_from_extern(s->store, handle);
+    return *any != 0 || addon_throw_status(s, WAOT_STATUS_HEAP_EXHAUSTED);
+  }
+  if (own > 0 && waot_ref_is(*any, type, ref)) return true;
+  addon_type_error(s->env->env, "the value is not of the type of the reference");
+  return false;
+}
+
+static napi_value any_to_js(addon_store *s, uint64_t any) {
+  napi_value value = NULL;
+  switch (waot_any_kind(any)) {
+    case WAOT_REF_NULL: napi_get_null(s->env->env, &value); return value;
+    case WAOT_REF_I31: napi_create_int32(s->env->env, waot_any_i31(any), &value); return value;
+    case WAOT_REF_HOST: return externref_to_js(s, waot_extern_from_any(s->store, any));
+    default: return addon_reference_js(s, any);
+  }
 }
 
 /* --- funcref ---------------------------------------------------------------------------------------------------------- */
@@ -140,12 +203,19 @@ static bool typed_reference_from_js(addon_store *s, uint8_t type, const waot_typ
     case WAOT_VALTYPE_EXTERNREF: return externref_from_js(s, value, out);
     case WAOT_VALTYPE_FUNCREF: return funcref_from_js(s, value, out);
     case WAOT_VALTYPE_REF_NULL_TYPE:
+      if (ref->kind != WAOT_TYPE_FUNC) return any_from_js(s, type, ref, value, out);
       if (!funcref_from_js(s, value, out)) return false;
-      if (waot_func_type((waot_func *)(uintptr_t)*out) == ref) return true;
+      if (waot_ref_is(*out, type, ref)) return true;
       addon_type_error(env, "the function is of another type than the reference");
       return false;
+    case WAOT_VALTYPE_ANYREF:
+    case WAOT_VALTYPE_EQREF:
+    case WAOT_VALTYPE_I31REF:
+    case WAOT_VALTYPE_STRUCTREF:
+    case WAOT_VALTYPE_ARRAYREF: return any_from_js(s, type, ref, value, out);
     case WAOT_VALTYPE_NULLFUNCREF:
     case WAOT_VALTYPE_NULLEXTERNREF:
+    case WAOT_VALTYPE_NULLREF:
       addon_type_error(env, "null is the only value of the type");
       return false;
     default:
@@ -197,7 +267,7 @@ bool addon_to_wasm(addon_store *s, uint8_t type, const waot_type *ref, napi_valu
   }
 }
 
-napi_value addon_to_js(addon_store *s, uint8_t type, const waot_value *value) {
+napi_value addon_to_js(addon_store *s, uint8_t type, const waot_type *ref, const waot_value *value) {
   napi_env env = s->env->env;
   napi_value result = NULL;
   switch (type | WAOT_VALTYPE_NULLABLE) {
@@ -207,9 +277,16 @@ napi_value addon_to_js(addon_store *s, uint8_t type, const waot_value *value) {
     case WAOT_VALTYPE_F64: napi_create_double(env, value->f64, &result); return result;
     case WAOT_VALTYPE_EXTERNREF:
     case WAOT_VALTYPE_NULLEXTERNREF: return externref_to_js(s, value->ref);
+    case WAOT_VALTYPE_ANYREF:
+    case WAOT_VALTYPE_EQREF:
+    case WAOT_VALTYPE_I31REF:
+    case WAOT_VALTYPE_STRUCTREF:
+    case WAOT_VALTYPE_ARRAYREF:
+    case WAOT_VALTYPE_NULLREF: return any_to_js(s, value->ref);
     case WAOT_VALTYPE_FUNCREF:
     case WAOT_VALTYPE_NULLFUNCREF:
     case WAOT_VALTYPE_REF_NULL_TYPE:
+      if (ref != NULL && ref->kind != WAOT_TYPE_FUNC) return any_to_js(s, value->ref);
       if (value->ref != 0) return addon_func_js(s->env, (waot_func *)(uintptr_t)value->ref);
       napi_get_null(env, &result);
       return result;
@@ -236,7 +313,7 @@ bool addon_from_bits(addon_store *s, uint8_t type, const waot_type *ref, napi_va
   return true;
 }
 
-napi_value addon_to_bits(addon_store *s, uint8_t type, const waot_value *value) {
+napi_value addon_to_bits(addon_store *s, uint8_t type, const waot_type *ref, const waot_value *value) {
   napi_value result = NULL;
   uint64_t words[2] = {0, 0};
   switch (type) {
@@ -248,6 +325,6 @@ napi_value addon_to_bits(addon_store *s, uint8_t type, const waot_value *value) 
       memcpy(words, value->v128, sizeof words);
       napi_create_bigint_words(s->env->env, 0, 2, words, &result);
       return result;
-    default: return addon_to_js(s, type, value);
+    default: return addon_to_js(s, type, ref, value);
   }
 }
