@@ -2,18 +2,18 @@
 import type { Compiler } from '../../compiler/index.js';
 import { CompileError } from '../../compiler/index.js';
 import { type Comparison, compareModule, type Plan, planOf, planOfRelaxed } from './compare.js';
-import { generateModule, VECTORS } from './generate.js';
+import { generateModule, OBJECTS, VECTORS } from './generate.js';
 import { generateProgram } from './program.js';
 import { Random } from './random.js';
 import { relaxModule } from './relax.js';
 
 /**
- * Kinds of modules: our programs of loops; binaryen's random modules; loops on two memories, for which V8 needs Node 22 and the oracle is our own -O0; binaryen's with relaxed vector operators, of
- * which V8 and we may choose different results.
+ * Kinds of modules: our programs of loops; binaryen's random modules; loops on two memories, for which V8 needs Node 22 and the oracle is our own -O0 before; binaryen's with structs,
+ * arrays and casts, likewise; binaryen's with relaxed vector operators, of which V8 and we may choose different results.
  */
-export const KINDS = ['loops', 'modules', 'memories', 'relaxed'] as const;
+export const KINDS = ['loops', 'modules', 'memories', 'objects', 'relaxed'] as const;
 /** The kinds that binaryen makes. */
-export const BINARYEN_KINDS: readonly Kind[] = ['modules', 'relaxed'];
+export const BINARYEN_KINDS: readonly Kind[] = ['modules', 'objects', 'relaxed'];
 export type Kind = (typeof KINDS)[number];
 
 /** Loops in a program: many functions compile faster in one module than in many. */
@@ -27,6 +27,7 @@ export async function makeModule(kind: Kind, seed: number, folder: string): Prom
   const random = new Random(seed * 2654435761);
   switch (kind) {
     case 'modules': return generateModule(random, folder);
+    case 'objects': return generateModule(random, folder, OBJECTS);
     case 'relaxed': {
       const bytes = await generateModule(random, folder, VECTORS);
       return bytes && relaxModule(bytes, random).bytes;
@@ -35,7 +36,7 @@ export async function makeModule(kind: Kind, seed: number, folder: string): Prom
   }
 }
 
-export const planFor = (kind: Kind, seed: number): Plan => (kind === 'relaxed' ? planOfRelaxed(seed) : planOf(seed, kind === 'modules' ? 'row' : 'each'));
+export const planFor = (kind: Kind, seed: number): Plan => (kind === 'relaxed' ? planOfRelaxed(seed) : planOf(seed, kind === 'modules' || kind === 'objects' ? 'row' : 'each'));
 
 /** Compares a module. Never rejects. */
 export async function checkModule(bytes: Uint8Array, plan: Plan, compiler: Compiler, folder: string): Promise<Verdict> {

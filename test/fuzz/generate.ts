@@ -10,6 +10,8 @@ import type { Random } from './random.js';
 
 /** The features that we compile and V8 has, as binaryen names them; each module takes some of them. */
 const ALWAYS = ['--mvp-features', '--enable-mutable-globals', '--enable-sign-ext', '--enable-nontrapping-float-to-int', '--enable-multivalue', '--enable-bulk-memory', '--enable-reference-types'];
+/** Of modules with structs and arrays, which need others as well. */
+export const OBJECTS = ['--enable-gc', '--enable-extended-const', '--enable-tail-call', '--enable-simd'];
 export const VECTORS = ['--enable-simd'];
 const SOMETIMES = [[], VECTORS, ['--enable-tail-call'], ['--enable-simd', '--enable-tail-call', '--enable-extended-const']];
 

@@ -39,10 +39,12 @@ const LOOKS = 3;
 const V8_TRAPS: readonly [RegExp, string][] = [
   [/^unreachable/, 'unreachable'], [/^divide by zero|^remainder by zero/, 'integer_divide_by_zero'], [/^divide result unrepresentable|^float unrepresentable/, 'overflow'],
   [/memory access out of bounds|^data segment/, 'out_of_bounds_memory_access'], [/^table index is out of bounds|^table access out of bounds|^table index|^element segment/, 'table'],
-  [/^null function|^RuntimeError: null|signature mismatch/, 'call'],
+  [/^null function|^RuntimeError: null|signature mismatch/, 'call'], [/^dereferencing a null pointer/, 'null'], [/^array element access out of bounds/, 'out_of_bounds_array_access'],
+  [/^illegal cast/, 'cast_failure'], [/^requested new array is too large/, 'heap_exhausted'],
 ];
 const OUR_TRAPS: Readonly<Record<string, string>> = {
   integer_overflow: 'overflow', invalid_conversion_to_integer: 'overflow', undefined_element: 'table', out_of_bounds_table_access: 'table', uninitialized_element: 'call', indirect_call_type_mismatch: 'call',
+  null_reference: 'null', null_function_reference: 'null', null_structure_reference: 'null', null_array_reference: 'null', null_i31_reference: 'null',
 };
 
 /** How a call ended, as text. */

@@ -1,5 +1,5 @@
 /**
- * `npm run fuzz -- [--minutes N] [--seed N] [--kind loops|modules|memories|relaxed] [--keep FOLDER] [--failures N]`: random modules on V8 and on wasm-aot, of each kind in turn. What differs is kept in the folder, a .wasm and
+ * `npm run fuzz -- [--minutes N] [--seed N] [--kind loops|modules|memories|objects|relaxed] [--keep FOLDER] [--failures N]`: random modules on V8 and on wasm-aot, of each kind in turn. What differs is kept in the folder, a .wasm and
  * a .txt that says where. Modules run in a child process, so that a crash of ours is a failure like others.
  *
  * `npm run fuzz -- FILE.wasm ...` runs kept modules again; `--reduce FILE.wasm` makes one smaller (`shrink.ts`).

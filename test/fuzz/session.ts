@@ -51,6 +51,7 @@ export function argumentOf(type: ValType, position: number, random: Random, end 
     case 'f32': return Math.fround(random.pick([0, -0, 1.5, -1, 1e10, Infinity, random.next() / 7]));
     case 'f64': return random.pick([0, -0, 0.1, -1, 1e300, -Infinity, random.next() / 7]);
     case 'externref': return random.below(2) ? SOME_OBJECT : null;
+    case 'i31ref': case 'eqref': case 'anyref': return random.pick([null, 1, -(2 ** 30), 2 ** 30 - 1]);
     default: return null;
   }
 }
