@@ -1,6 +1,6 @@
 /*
  * object.c - making structs and arrays, working on whole arrays, and references that change between the any and the extern hierarchy. References that compiled code gives are not null where the
- * operator traps for null; of their types validation is the judge.
+ * operator traps for null; of their types validation is the judge. (A null array is refused all the same, as too short: that a mistake ends in a trap, not in a fault here, costs nothing.)
  */
 #include <string.h>
 
@@ -74,7 +74,7 @@ uint64_t waot_builtin_array_new_elem(void *vmctx, uint32_t type, uint32_t segmen
 
 int32_t waot_builtin_array_init_data(void *vmctx, uint32_t segment, uint64_t array, uint64_t to, uint64_t from, uint64_t count) {
   struct waot_object *object = waot_ref_object(array);
-  if (!waot_bulk_fits(object->length, to, count)) return 1;
+  if (object == NULL || !waot_bulk_fits(object->length, to, count)) return 1;
   if (!data_fits(instance_of(vmctx), segment, from, count, type_of(object))) return 2;
   copy_data(instance_of(vmctx), segment, from, object, to, count);
   return 0;
@@ -82,7 +82,7 @@ int32_t waot_builtin_array_init_data(void *vmctx, uint32_t segment, uint64_t arr
 
 int32_t waot_builtin_array_init_elem(void *vmctx, uint32_t segment, uint64_t array, uint64_t to, uint64_t from, uint64_t count) {
   struct waot_object *object = waot_ref_object(array);
-  if (!waot_bulk_fits(object->length, to, count)) return 1;
+  if (object == NULL || !waot_bulk_fits(object->length, to, count)) return 1;
   if (!waot_bulk_fits(instance_of(vmctx)->elem_lengths[segment], from, count)) return 2;
   copy_elements(instance_of(vmctx), segment, from, object, to, count);
   return 0;
@@ -93,7 +93,7 @@ int32_t waot_builtin_array_init_elem(void *vmctx, uint32_t segment, uint64_t arr
 int32_t waot_builtin_array_fill(void *vmctx, uint64_t array, uint64_t start, uint64_t count, uint64_t low, uint64_t high) {
   struct waot_object *object = waot_ref_object(array);
   (void)vmctx;
-  if (!waot_bulk_fits(object->length, start, count)) return 1;
+  if (object == NULL || !waot_bulk_fits(object->length, start, count)) return 1;
   const uint64_t value[2] = {low, high};
   uint64_t size = type_of(object)->size;
   uint8_t *at = element_at(object, start);
@@ -111,7 +111,7 @@ int32_t waot_builtin_array_fill(void *vmctx, uint64_t array, uint64_t start, uin
 int32_t waot_builtin_array_copy(void *vmctx, uint64_t to_array, uint64_t to, uint64_t from_array, uint64_t from, uint64_t count) {
   struct waot_object *target = waot_ref_object(to_array), *source = waot_ref_object(from_array);
   (void)vmctx;
-  if (!waot_bulk_fits(target->length, to, count) || !waot_bulk_fits(source->length, from, count)) return 1;
+  if (target == NULL || source == NULL || !waot_bulk_fits(target->length, to, count) || !waot_bulk_fits(source->length, from, count)) return 1;
   if (count > 0) waot_bulk_copy(element_at(target, to), element_at(source, from), count * type_of(target)->size);
   return 0;
 }

@@ -37,6 +37,17 @@ static const struct waot_const_expr nulls[4] = { { .kind = WAOT_CONST_REF_NULL }
 static const struct waot_elem_desc element_segment = { .mode = WAOT_SEGMENT_PASSIVE, .items = (void *)(uintptr_t)nulls, .length = 4, .valtype = WAOT_VALTYPE_FUNCREF };
 static const struct waot_module_desc descriptor = { .datas = (void *)(uintptr_t)&data_segment, .data_count = 1, .elems = (void *)(uintptr_t)&element_segment, .elem_count = 1 };
 
+static void make_types(struct guest *g) {
+  static const uint8_t code = WAOT_PACKED_I8, mutable = 1;
+  static const uint32_t offset = 16;
+  const struct waot_type_desc bytes = {
+    .kind = WAOT_TYPE_ARRAY, .is_final = 1, .supertype = UINT32_MAX, .param_count = 1, .valtypes = (void *)(uintptr_t)&code, .size = 1, .mutables = (void *)(uintptr_t)&mutable,
+    .offsets = (void *)(uintptr_t)&offset,
+  };
+  CHECK(waot_types_intern(&bytes, 1, g->types) == 0);
+  g->artifact.types = g->types;
+}
+
 void guest_init(struct guest *g, waot_host_fn fn, void *data) {
   waot_error error;
   memset(g, 0, sizeof *g);
@@ -54,6 +65,8 @@ void guest_init(struct guest *g, waot_host_fn fn, void *data) {
   CHECK(g->tables[0]);
   g->data_lengths[0] = data_segment.length;
   g->elem_lengths[0] = element_segment.length;
+  make_types(g);
+  g->instance.artifact = &g->artifact;
   g->instance.desc = &descriptor;
   g->instance.tables = g->tables;
   g->instance.data_lengths = g->data_lengths;

@@ -60,6 +60,8 @@ struct guest {
   struct waot_table_object *tables[1]; /* ten elements */
   uint64_t data_lengths[1], elem_lengths[1]; /* of a segment of 16 bytes, and of one of four nulls */
   uint64_t *elem_values[1];
+  const waot_type *types[1];           /* an array of bytes */
+  struct waot_artifact artifact;       /* has nothing but the types */
   struct waot_instance instance;
   struct guest_vmctx vmctx;
   struct waot_host host;

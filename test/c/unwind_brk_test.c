@@ -18,7 +18,7 @@
 extern int call_with_magic(int (*callee)(void *, const void *, void *), void *a, const void *b, void *c);
 extern const char call_with_magic_end[];
 /* The first instruction of the trampolines, and that after the last but one, which is as the last. */
-extern uint32_t enter_text[] __asm__("waot_enter"), end_text[] __asm__("waot_builtin_enter_elem_drop");
+extern uint32_t enter_text[] __asm__("waot_enter"), end_text[] __asm__("waot_builtin_enter_extern_convert_any");
 int main(int argc, char **argv);
 
 static uint32_t *volatile place; /* of the breakpoint, until it has been met */
