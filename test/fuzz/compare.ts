@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { BuildOptions } from '../../compiler/options.js';
 import type { WasmModule } from '../../compiler/wasm/module.js';
 import { parseModule } from '../../compiler/wasm/parse.js';
+import { native } from '../../loader/native.js';
 import { addExports, exposeStart, injectMetering } from '../fuel/inject.js';
 import { findBoundaries } from './boundaries.js';
 import { type Machine, OurMachine, type Setting, STATE, V8Machine } from './machine.js';
@@ -117,6 +118,8 @@ async function makeOracle(setting: Setting, bytes: Uint8Array, plan: Plan, ours:
  */
 export async function compareModule(given: Uint8Array, plan: Plan, compile: Compile, folder: string): Promise<Comparison> {
   const { bytes, module } = exposeState(given);
+  // What a collection must not be seen to do: with every other seed, before each allocation.
+  native().heapStress(plan.seed % 2 === 1 && module.types.some(({ kind }) => kind !== 'func'));
   const setting: Setting = { module, seed: plan.seed, reset: plan.style === 'each' };
   const oracle = await makeOracle(setting, bytes, plan, (level) => start(setting, bytes, level, compile, folder));
   const sessions = plan.sessions ?? (plan.style === 'each' ? sessionsOfOne(module, plan, oracle) : [startFirst(sessionOfAll(module, plan.seed))]);

@@ -89,7 +89,7 @@ export async function generateModule(random: Random, folder: string, features?: 
   const output = join(folder, 'generated.wasm');
   writeFileSync(input, random.bytes(500 + random.below(12_000)));
   rmSync(output, { force: true });
-  const passes = ['--denan', ...(random.below(2) ? [random.pick(['-O1', '-O3', '--flatten'])] : [])];
+  const passes = ['--denan', ...(random.below(2) ? [random.pick(features === OBJECTS ? ['-O1', '-O3'] : ['-O1', '-O3', '--flatten'])] : [])];
   const status = await wasmOpt.run(['-ttf', input, '-o', output, ...ALWAYS, ...(features ?? random.pick(SOMETIMES)), ...passes]);
   return status === 0 && existsSync(output) ? readFileSync(output) : undefined;
 }

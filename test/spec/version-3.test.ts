@@ -1,5 +1,5 @@
 /**
- * What the scripts of wasm-3.0/core, bulk-memory and multi-memory need beyond WebAssembly 2.0, found by switching each feature off, against the list in version-3.json; and
+ * What the scripts of wasm-3.0/core, bulk-memory, multi-memory and gc need beyond WebAssembly 2.0, found by switching each feature off, against the list in version-3.json; and
  * every command of wasm-3.0/core at -O0. `BLESS=1` writes the list anew.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
