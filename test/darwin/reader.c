@@ -10,13 +10,13 @@
 #include "object_reader.h"
 #include "unwind_table.h"
 
-static int read_object(const uint8_t *bytes, size_t size, struct waot_object *object, waot_error *error) {
+static int read_object(const uint8_t *bytes, size_t size, struct waot_object_file *object, waot_error *error) {
   return waot_macho_reader.read_notes(bytes, size, "file", object, error) != 0 || waot_macho_reader.check_segments(bytes, size, "file", object, error) != 0;
 }
 
 /* The same on a copy that ends where it ends, so that a sanitizer sees what is read beyond. */
 static int is_refused(const uint8_t *bytes, size_t size, size_t flipped, uint8_t bits) {
-  struct waot_object object;
+  struct waot_object_file object;
   uint8_t *copy = malloc(size > 0 ? size : 1);
   if (!copy) abort();
   memcpy(copy, bytes, size);
@@ -52,7 +52,7 @@ int main(int argc, char **argv) {
   if (!file) return 2;
   size_t size = fread(bytes, 1, sizeof bytes, file);
   fclose(file);
-  struct waot_object object;
+  struct waot_object_file object;
   waot_error error;
   if (read_object(bytes, size, &object, &error) != 0) {
     printf("%s\n", error.message);

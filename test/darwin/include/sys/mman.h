@@ -6,6 +6,7 @@
 #define PROT_WRITE 2
 #define MAP_PRIVATE 0x2
 #define MAP_NORESERVE 0x40
+#define MAP_FIXED 0x0010
 #define MAP_ANONYMOUS 0x1000
 #define MAP_FAILED ((void *)-1)
 void *mmap(void *, size_t, int, int, int, off_t);
