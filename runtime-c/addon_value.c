@@ -5,7 +5,6 @@
  * that the JS Store holds, so that a store that only its own values refer to is garbage for V8 like any other cycle. With the highest bit set it is no handle but a reference of the any
  * hierarchy: 31-bit integers, structs and arrays are those, whether JS passes them as anyref or as externref.
  */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,7 +99,7 @@ static bool i31_from_js(napi_env env, napi_value value, uint64_t *any) {
   double number;
   if (napi_get_value_double(env, value, &number) != napi_ok || !(number >= -0x40000000 && number < 0x40000000)) return false;
   int32_t integer = (int32_t)number;
-  if ((double)integer != number || (integer == 0 && signbit(number))) return false;
+  if ((double)integer != number || (integer == 0 && __builtin_signbit(number))) return false;
   *any = waot_any_from_i31(integer);
   return true;
 }
