@@ -26,16 +26,24 @@ export interface ObjectLayout {
   readonly references: readonly number[];
 }
 
+interface FieldOffsets { readonly offsets: readonly number[]; readonly size: number }
+/** A struct can have many fields, and code look for one of them over and over. */
+const KNOWN = new WeakMap<StructType, FieldOffsets>();
+
 /** Offsets of a struct's fields, in order, and its size. */
-export function fieldOffsets({ fields }: StructType): { offsets: number[]; size: number } {
+export function fieldOffsets(struct: StructType): FieldOffsets {
+  const known = KNOWN.get(struct);
+  if (known !== undefined) return known;
   let end = SIZES.object;
-  const offsets = fields.map(({ type }) => {
+  const offsets = struct.fields.map(({ type }) => {
     const width = widthOf(type);
     const offset = Math.ceil(end / width) * width;
     end = offset + width;
     return offset;
   });
-  return { offsets, size: Math.ceil(end / 8) * 8 };
+  const made = { offsets, size: Math.ceil(end / 8) * 8 };
+  KNOWN.set(struct, made);
+  return made;
 }
 
 /** The layout of a struct or array type. */

@@ -31,13 +31,25 @@ export function arrayAt(types: readonly DefinedType[], index: number): ArrayType
 
 const repeat = (type: ValType, count: number): ValType[] => new Array<ValType>(count).fill(type);
 
+/** What struct.new and struct.new_default take of a struct, made once: a struct can have many fields, and code make one over and over. */
+interface StructFacts { readonly values: readonly ValType[]; readonly withoutDefault: number }
+const FACTS = new WeakMap<StructType, StructFacts>();
+
+function factsOf(struct: StructType): StructFacts {
+  let facts = FACTS.get(struct);
+  if (facts === undefined) {
+    facts = { values: struct.fields.map((field) => unpacked(field.type)), withoutDefault: struct.fields.findIndex((field) => !isDefaultable(field.type)) };
+    FACTS.set(struct, facts);
+  }
+  return facts;
+}
+
 function structSignature(types: readonly DefinedType[], { op, a }: Pick<Operator, 'op' | 'a'>): FuncType | TypeFault {
   const struct = structAt(types, a);
   if (struct instanceof TypeFault) return struct;
-  const made: FuncType['results'] = [refType(false, a)];
-  if (op.name === 'struct.new') return { params: struct.fields.map((field) => unpacked(field.type)), results: made };
-  const bad = struct.fields.findIndex((field) => !isDefaultable(field.type));
-  return bad < 0 ? { params: [], results: made } : new TypeFault(`field type is not defaultable: field ${bad} of type ${a}`);
+  const { values, withoutDefault } = factsOf(struct);
+  if (op.name === 'struct.new') return { params: values, results: [refType(false, a)] };
+  return withoutDefault < 0 ? { params: [], results: [refType(false, a)] } : new TypeFault(`field type is not defaultable: field ${withoutDefault} of type ${a}`);
 }
 
 function arraySignature(types: readonly DefinedType[], { op, a, b }: Pick<Operator, 'op' | 'a' | 'b'>): FuncType | TypeFault {

@@ -95,7 +95,10 @@ export const COLLECTED_RULES: Readonly<Record<string, Check>> = {
   },
   'array.new': construct,
   'array.new_default': construct,
-  'array.new_fixed': construct,
+  'array.new_fixed': (v, { a, b }) => {
+    v.popRepeated(unpacked(v.array(a).element.type), b);
+    v.push(refType(false, a));
+  },
   'array.new_data': (v, { a, b }) => {
     needPlain(v, v.array(a).element.type);
     v.needData(b);

@@ -160,7 +160,17 @@ export class FunctionValidator {
   }
 
   popAll(types: readonly ValType[]): void {
-    for (let i = types.length - 1; i >= 0; i--) this.pop(types[i]);
+    for (let i = types.length - 1; i >= 0; i--) {
+      // In code that cannot be reached the rest is there, whatever it is.
+      if (this.#top.unreachable && this.#operands.length <= this.#top.height) return;
+      this.pop(types[i]);
+    }
+  }
+
+  /** Pops as many operands of one type as array.new_fixed names, of which code that cannot be reached needs none: no list of them is made. */
+  popRepeated(type: ValType, count: number): void {
+    this.#reader.limit('operands of array.new_fixed', count, Limit.fields, this.#offset);
+    for (let i = 0; i < count && !(this.#top.unreachable && this.#operands.length <= this.#top.height); i++) this.pop(type);
   }
 
   /** Checks the topmost operands as `popAll` does, without popping them. */
