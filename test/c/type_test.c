@@ -82,6 +82,49 @@ static void match(void) {
                                         !waot_valtype_matches(WAOT_VALTYPE_I32, NULL, WAOT_VALTYPE_FUNCREF, NULL));
 }
 
+/* Structs with `count` fields of an anyref each; arrays of one. */
+static const uint8_t anyrefs[] = {WAOT_VALTYPE_ANYREF, WAOT_VALTYPE_ANYREF}, mutables[] = {1, 1}, constants[] = {0, 0};
+static const uint32_t offsets[] = {16, 24}, beyond[] = {16, 32}, odd[] = {16, 20};
+#define OBJECTS(kind_, count, super, final, size_, mutables_, refs) \
+  {.kind = kind_, .is_final = final, .supertype = super, .param_count = count, .valtypes = (void *)(uintptr_t)anyrefs, .size = size_, .ref_count = count, \
+   .mutables = (void *)(uintptr_t)(mutables_), .offsets = (void *)(uintptr_t)offsets, .ref_offsets = (void *)(uintptr_t)(refs)}
+#define STRUCT(count, super, final) OBJECTS(WAOT_TYPE_STRUCT, count, super, final, 16 + 8 * (count), mutables, offsets)
+#define NONE UINT32_MAX
+
+static void subtypes(void) {
+  /* 0 above 1 above 2; 3 as 1, but final; 4 as 1 in a module of its own; 5 and 6 arrays that differ in mutability */
+  const struct waot_type_desc types[] = {STRUCT(0, NONE, 0), STRUCT(1, 0, 0), STRUCT(2, 1, 1), STRUCT(1, 0, 1), STRUCT(1, 0, 0),
+                                         OBJECTS(WAOT_TYPE_ARRAY, 1, NONE, 1, 8, mutables, offsets), OBJECTS(WAOT_TYPE_ARRAY, 1, NONE, 1, 8, constants, offsets)};
+  const waot_type *t[7];
+  CHECK("structs and arrays are interned", waot_types_intern(types, 7, t) == 0);
+  CHECK("equal ones are one, finality and mutability count", t[1] == t[4] && t[1] != t[3] && t[5] != t[6]);
+  CHECK("a type knows its supertypes", t[2]->depth == 2 && t[2]->supers[0] == t[0] && t[2]->supers[1] == t[1] && t[2]->supers[2] == t[2] && t[0]->depth == 0 && t[0]->supers[0] == t[0]);
+  CHECK("subtypes", waot_type_is_subtype(t[2], t[0]) && waot_type_is_subtype(t[2], t[2]) && !waot_type_is_subtype(t[0], t[2]) && !waot_type_is_subtype(t[2], t[3]) && !waot_type_is_subtype(t[5], t[0]));
+  const uint32_t ref_type = WAOT_VALTYPE_REF_TYPE;
+  CHECK("a struct is one of its supertypes', a structref, an eqref, an anyref", waot_valtype_matches(ref_type, t[2], ref_type, t[0]) && waot_valtype_matches(ref_type, t[2], WAOT_VALTYPE_STRUCTREF, NULL) &&
+                                                                                 waot_valtype_matches(ref_type, t[2], WAOT_VALTYPE_REF_EQ, NULL) && waot_valtype_matches(ref_type, t[2], WAOT_VALTYPE_ANYREF, NULL));
+  CHECK("and nothing else", !waot_valtype_matches(ref_type, t[0], ref_type, t[2]) && !waot_valtype_matches(ref_type, t[2], WAOT_VALTYPE_ARRAYREF, NULL) && !waot_valtype_matches(ref_type, t[2], WAOT_VALTYPE_I31REF, NULL) &&
+                               !waot_valtype_matches(ref_type, t[2], WAOT_VALTYPE_FUNCREF, NULL) && !waot_valtype_matches(ref_type, t[2], WAOT_VALTYPE_EXTERNREF, NULL) && !waot_valtype_matches(WAOT_VALTYPE_ANYREF, NULL, ref_type, t[0]));
+  CHECK("the bottom of the hierarchy", waot_valtype_matches(WAOT_VALTYPE_NULLREF, NULL, WAOT_VALTYPE_REF_NULL_TYPE, t[5]) && waot_valtype_matches(WAOT_VALTYPE_NULLREF, NULL, WAOT_VALTYPE_I31REF, NULL) &&
+                                          !waot_valtype_matches(WAOT_VALTYPE_NULLREF, NULL, WAOT_VALTYPE_FUNCREF, NULL) && !waot_valtype_matches(WAOT_VALTYPE_NULLFUNCREF, NULL, WAOT_VALTYPE_REF_NULL_TYPE, t[5]));
+  CHECK("what is collected", waot_valtype_is_collected(ref_type, t[2]) && waot_valtype_is_collected(WAOT_VALTYPE_EXTERNREF, NULL) && !waot_valtype_is_collected(ref_type, waot_type_intern(1, 0, i32)) &&
+                                !waot_valtype_is_collected(WAOT_VALTYPE_FUNCREF, NULL) && !waot_valtype_is_collected(WAOT_VALTYPE_I64, NULL));
+}
+
+/* What the collector would stumble over, and supertypes that are none. */
+static void refuse_objects(void) {
+  const struct waot_type_desc damaged[][2] = {
+    {STRUCT(0, NONE, 0), STRUCT(1, 1, 0)}, {STRUCT(0, NONE, 1), STRUCT(1, 0, 0)}, {STRUCT(0, NONE, 0), OBJECTS(WAOT_TYPE_ARRAY, 1, 0, 1, 8, mutables, offsets)},
+    {STRUCT(0, NONE, 0), OBJECTS(WAOT_TYPE_STRUCT, 2, 0, 0, 32, mutables, beyond)}, {STRUCT(0, NONE, 0), OBJECTS(WAOT_TYPE_STRUCT, 2, 0, 0, 32, mutables, odd)},
+    {STRUCT(0, NONE, 0), OBJECTS(WAOT_TYPE_STRUCT, 2, 0, 0, 24, mutables, offsets)}, {STRUCT(0, NONE, 0), OBJECTS(WAOT_TYPE_ARRAY, 1, NONE, 1, 4, mutables, offsets)},
+    {STRUCT(0, NONE, 0), OBJECTS(WAOT_TYPE_BOX, 1, NONE, 1, 32, mutables, offsets)}, {STRUCT(0, NONE, 0), OBJECTS(WAOT_TYPE_STRUCT, 1, NONE, 1, 24, NULL, offsets)},
+  };
+  const waot_type *out[2];
+  bool refused = true;
+  for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) refused = refused && waot_types_intern(damaged[i], 2, out) != 0;
+  CHECK("damaged structs and arrays are refused", refused);
+}
+
 static void add_reference(void *data, uint64_t reference) { *(uint64_t *)data += reference; }
 
 /* Tables and globals of typed references that the host makes. */
@@ -107,6 +150,8 @@ int main(void) {
   refuse_damage();
   intern_many();
   match();
+  subtypes();
+  refuse_objects();
   host_objects();
   return failures != 0;
 }
