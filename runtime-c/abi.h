@@ -2,7 +2,7 @@
 #ifndef WAOT_ABI_H
 #define WAOT_ABI_H
 
-#define WAOT_ABI_VERSION 5
+#define WAOT_ABI_VERSION 6
 #define WAOT_NOTE_NAME "wasmaot"
 #define WAOT_MACHO_NOTES "__wasm_aot"
 #define WAOT_NOTE_TYPE_HEADER 1

@@ -7,7 +7,7 @@
  */
 
 /** Raised whenever an artifact compiled before the change could misbehave with a runtime built after it. */
-export const ABI_VERSION = 5;
+export const ABI_VERSION = 6;
 
 /** Name of the notes (in the form of ELF's; `namesz` counts the terminating NUL) that carry the header and the manifest of an artifact. */
 export const NOTE_NAME = 'wasmaot';

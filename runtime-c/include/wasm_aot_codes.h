@@ -2,7 +2,7 @@
 #ifndef WASM_AOT_CODES_H
 #define WASM_AOT_CODES_H
 
-#define WAOT_ABI_VERSION 5
+#define WAOT_ABI_VERSION 6
 #define WAOT_FUEL_NONE 0
 #define WAOT_FUEL_OUTBAND 1
 #define WAOT_FUEL_SYNC 2
