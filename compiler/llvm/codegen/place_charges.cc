@@ -193,21 +193,22 @@ private:
   void rewrite(MachineBasicBlock &block, const Charger &charger) {
     uint64_t owed = owedOn[into(block)];
     auto start = block.begin();
-    while (start != block.end()) {
+    bool isFinal;
+    do { /* once for a block without instructions as well: it may have to pay */
       auto end = start;
       uint64_t total = owed;
       MachineInstr *last = nullptr;
       for (; end != block.end() && !isBarrier(*end); ++end) {
         if (uint64_t cost = markedCost(*end)) total += cost, last = &*end;
       }
-      bool isFinal = end == block.end();
+      isFinal = end == block.end();
       /* Nothing is paid where control ends without anybody to look at the register but the handler of the trap. */
       uint64_t keep = !isFinal ? 0 : block.succ_empty() ? total : owedOn[outOf(block)];
       if (keep > total) report_fatal_error("a block cannot leave more unpaid than it owes"); /* a wrong bill is worse than no artifact */
       owed = rewriteSegment(block, start, end, last, owed, total - keep, charger);
       if (!isFinal) note(*end++, owed);
       start = end;
-    }
+    } while (!isFinal);
   }
 
   /* Returns what is owed at the end. */
