@@ -9,7 +9,7 @@ import { TARGETS, cpuFeatureBits, findTarget, resolveCpuFrom } from '../../compi
 const PRELUDE = `
 define linkonce_odr hidden void @charge(i64 %n) alwaysinline { call void asm sideeffect "addq $0, %rbp", "er"(i64 %n) #0\n ret void }
 define linkonce_odr hidden i32 @load(ptr %p) alwaysinline { %v = load volatile i32, ptr %p, align 1\n ret i32 %v }
-attributes #0 = { nounwind willreturn memory(inaccessiblemem: readwrite) }`;
+attributes #0 = { nounwind willreturn memory(argmem: readwrite, inaccessiblemem: readwrite) }`;
 const MODULE = `
 declare void @charge(i64)
 declare void @other(i32)
