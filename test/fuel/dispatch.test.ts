@@ -5,10 +5,11 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { build } from '../../compiler/index.js';
-import { load, Trap } from '../../loader/index.js';
+import { load } from '../../loader/index.js';
 import { Random } from '../fuzz/random.js';
 import { assemble, closeCompiler, compile } from '../loader/wat.js';
 import { COUNTER, injectMetering } from './inject.js';
+import { outcome } from './outcome.js';
 
 type Func = (...args: number[]) => unknown;
 
@@ -56,15 +57,6 @@ const TEXT = `(module (memory (export "memory") 1 1) (global $g (export "g") (mu
 function randomCode(random: Random, least: number): Uint8Array {
   const opcode = () => random.pick([0, 0, 0, 0, 1, 6, 6, 7, 10, 11, 12, random.below(OPERATIONS.length + 1), random.below(OPERATIONS.length + 1)]) + least;
   return Uint8Array.from({ length: 256 }, () => (random.oneIn(60) ? random.below(256) : opcode()));
-}
-
-function outcome(run: () => unknown): string {
-  try {
-    return String(run());
-  } catch (error) {
-    if (error instanceof Trap || error instanceof WebAssembly.RuntimeError) return 'trap';
-    throw error;
-  }
 }
 
 test('interpreters: results, traps, memory and fuel as on V8 with a counter', async () => {

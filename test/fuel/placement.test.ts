@@ -4,10 +4,11 @@
  */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Instance, load, Trap } from '../../loader/index.js';
+import { type Instance, load } from '../../loader/index.js';
 import { Random } from '../fuzz/random.js';
 import { assemble, closeCompiler, compile } from '../loader/wat.js';
 import { COUNTER, injectMetering } from './inject.js';
+import { outcome } from './outcome.js';
 
 const FUNCTIONS = 12;
 const LEVELS = [0, 1, 2, 3] as const;
@@ -87,13 +88,7 @@ function writeModule(random: Random): { text: string; steps: number[] } {
 function observe(run: (...args: number[]) => unknown, args: readonly number[], seen: bigint[], consumed: () => bigint): string {
   seen.length = 0;
   const before = consumed();
-  let end: string;
-  try {
-    end = String(run(...args));
-  } catch (error) {
-    if (!(error instanceof Trap || error instanceof WebAssembly.RuntimeError)) throw error;
-    end = 'trap';
-  }
+  const end = outcome(() => run(...args));
   return `${end}, fuel ${consumed() - before}, at calls of the host ${seen.map((at) => at - before).join(' ')}`;
 }
 
