@@ -126,15 +126,27 @@ const STACK: PropertyDescriptor & ThisType<Error & { [TRACE]: Trace }> = {
   set(value: unknown) { Object.defineProperty(this, 'stack', { value, writable: true, configurable: true }); },
 };
 
+/** What `body` gives, with another Error.stackTraceLimit; with the same where a program has made it constant (`--frozen-intrinsics`). */
+function withLimit<T>(limit: number, body: () => T): T {
+  const before = Error.stackTraceLimit;
+  const changed = Reflect.set(Error, 'stackTraceLimit', limit);
+  try {
+    return body();
+  } finally {
+    if (changed) Error.stackTraceLimit = before;
+  }
+}
+
 /** Captures the frames of JavaScript above `top`; all of them if `all`. */
 function capture(top: AnyFunction, all: boolean): { stack?: unknown } {
-  const limit = Error.stackTraceLimit;
   const holder = {};
-  if (all) Error.stackTraceLimit = Number.POSITIVE_INFINITY;
-  Error.captureStackTrace(holder, top);
-  Error.stackTraceLimit = limit;
+  if (all) withLimit(Number.POSITIVE_INFINITY, () => Error.captureStackTrace(holder, top));
+  else Error.captureStackTrace(holder, top);
   return holder;
 }
+
+/** An error of which V8 captures no frames, as attachFrames is going to: capturing them twice, and formatting those that get lost, would be a third of what a trap costs. */
+export const withoutFrames = (make: () => Error): Error => withLimit(0, make);
 
 /** Gives an error for a call that has just failed its stack. `top`: the function below which it begins. */
 export function attachFrames(error: Error, top: AnyFunction): void {

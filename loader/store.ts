@@ -1,6 +1,6 @@
 /** Stores: the unit of isolation, of fuel, and of lifetime. */
 import { STATUS, type StatusName } from '../runtime-c/abi.js';
-import { attachFrames, passOuterFrames } from './backtrace.js';
+import { attachFrames, passOuterFrames, withoutFrames } from './backtrace.js';
 import { nativeError, OutOfFuel, Trap, type TrapCode } from './errors.js';
 import { type CallLimits, interrupted, within } from './interrupt.js';
 import { FuelRead, FuelWrite, type HeapStatistics, InterruptBit, native, provideHooks } from './native.js';
@@ -197,7 +197,7 @@ function failure(status: number, store: Store | undefined): Error {
 
 provideHooks({
   failure: function hook(status, store) {
-    const error = failure(status, store as Store | undefined);
+    const error = withoutFrames(() => failure(status, store as Store | undefined));
     attachFrames(error, hook);
     return error;
   },

@@ -159,6 +159,24 @@ test("the stack is an ordinary property; a program's own prepareStackTrace and s
   assert.equal(wasmFrames(undefined), []);
 });
 
+test('nothing is formatted before somebody looks', () => {
+  const { prepareStackTrace } = Error;
+  let formatted = 0;
+  Error.prepareStackTrace = (_error, sites) => { formatted += sites.length; return ''; };
+  thrown(() => make(plain).exports.outer(0, 0));
+  Error.prepareStackTrace = prepareStackTrace;
+  assert.is(formatted, 0);
+});
+
+test('a trap is a Trap where Error.stackTraceLimit is constant', () => {
+  const before = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit') as PropertyDescriptor;
+  Object.defineProperty(Error, 'stackTraceLimit', { value: 10, writable: false, configurable: true });
+  const error = thrown(() => make(plain).exports.outer(0, 0));
+  Object.defineProperty(Error, 'stackTraceLimit', before);
+  assert.is(error.name, 'Trap');
+  assert.ok(wasmFrames(error).length > 0);
+});
+
 test('an artifact whose file is gone has errors without names', () => {
   const gone = plainPath; // already known: names come from memory
   rmSync(gone);
