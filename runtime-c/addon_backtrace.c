@@ -9,9 +9,11 @@
 
 /* The hash of the artifact in hexadecimal, a space, and its path. */
 static napi_value name_artifact(napi_env env, const waot_artifact *artifact) {
+  static const char digits[] = "0123456789abcdef";
+  const uint8_t *hash = waot_artifact_hash(artifact);
   char name[64 + 1 + PATH_MAX];
   napi_value result = NULL;
-  for (int i = 0; i < 32; i++) snprintf(name + 2 * i, 3, "%02x", waot_artifact_hash(artifact)[i]);
+  for (int i = 0; i < 64; i++) name[i] = digits[i % 2 ? hash[i / 2] & 15 : hash[i / 2] >> 4]; /* 32 calls of snprintf take longer than all the rest here */
   snprintf(name + 64, sizeof name - 64, " %s", waot_artifact_path(artifact));
   napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &result);
   return result;
