@@ -38,7 +38,6 @@ enum { CHECKER_AWAKE = 0, CHECKER_ASLEEP = 1, CHECKER_NONE = 2 };
 uint32_t waot_checker_asleep = CHECKER_NONE;
 
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct timespec period;
 static int64_t period_ns;
 static bool have_barrier;
 
@@ -122,10 +121,19 @@ static void sleep_until_woken(void) {
   while (load(&waot_checker_asleep) == CHECKER_ASLEEP) waot_os_wait(&waot_checker_asleep, CHECKER_ASLEEP);
 }
 
+/* Sleeps until a period after the last scan should have begun, `last`, so that neither its work nor waking up late makes periods longer; a whole one when that is past. */
+static void sleep_period(int64_t *last) {
+  int64_t now = waot_now_ns(), next = *last + period_ns;
+  if (next <= now) next = now + period_ns;
+  waot_os_sleep(&(struct timespec){ (time_t)((next - now) / 1000000000), (long)((next - now) % 1000000000) });
+  *last = next;
+}
+
 static void *checker_main(void *unused) {
   waot_os_begin_checker();
+  int64_t last = waot_now_ns();
   for (int idle = 0;;) {
-    waot_os_sleep(&period);
+    sleep_period(&last);
     if (scan()) idle = 0;
     else if (++idle >= IDLE_PERIODS && have_barrier) {
       sleep_until_woken();
@@ -157,8 +165,6 @@ static int start_thread(void) {
 
 int waot_checker_start(uint32_t tick_us) {
   pthread_mutex_lock(&start_lock);
-  period.tv_sec = tick_us / 1000000;
-  period.tv_nsec = (long)(tick_us % 1000000) * 1000;
   period_ns = (int64_t)tick_us * 1000;
   int error = load(&waot_checker_asleep) == CHECKER_NONE ? start_thread() : 0;
   pthread_mutex_unlock(&start_lock);
