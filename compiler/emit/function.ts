@@ -1,7 +1,8 @@
 /** Lowers function bodies: one pass over the operators, each handed to the emitter of its kind. */
 import { ModuleBuilder, type Func } from '../llvm/builder.js';
 import type { LowerKind, Operator } from '../wasm/module.js';
-import { Reader, readOperator } from '../wasm/reader.js';
+import { readOperator } from '../wasm/read-operator.js';
+import { Reader } from '../wasm/reader.js';
 import { functionType, TypeRelation } from '../wasm/types.js';
 import { emitArray } from './array.js';
 import { emitCall } from './call.js';

@@ -2,7 +2,8 @@
 import { MAX_CONST_HEIGHT } from '../../runtime-c/abi.js';
 import { featureMessage, type FeatureSet } from './features.js';
 import type { ConstExpr, ConstStep, Opcode, Operator, RefType } from './module.js';
-import { type Reader, readOperator } from './reader.js';
+import { readOperator } from './read-operator.js';
+import type { Reader } from './reader.js';
 
 /** Operators that are constant where structs and arrays are; the rest of what makes and uses them is not. */
 const COLLECTED: ReadonlySet<string> = new Set([

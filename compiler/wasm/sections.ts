@@ -5,7 +5,8 @@ import { Limit } from './limits.js';
 import type {
   ArrayType, ConstExpr, DataSegment, DefinedType, ElemSegment, Export, ExternKind, ExternType, FieldType, FuncBody, FuncType, Global, GlobalType, Import, Limits, MemoryType, RefType, StructType, TableType, ValType,
 } from './module.js';
-import { Reader, readRefType, readStorageType, readValType } from './reader.js';
+import { readRefType, readStorageType, readValType } from './read-types.js';
+import { Reader } from './reader.js';
 
 /** The module while its sections are read: what `WasmModule` becomes, not yet frozen. */
 export interface Draft {

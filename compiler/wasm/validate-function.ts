@@ -6,7 +6,8 @@ import type { FeatureSet } from './features.js';
 import { arrayAt, structAt, TypeFault } from './construct.js';
 import { Limit } from './limits.js';
 import type { ArrayType, BlockType, Feature, FieldType, FuncBody, FuncType, RefType, ValType, WasmModule } from './module.js';
-import { Reader, readOperator } from './reader.js';
+import { readOperator } from './read-operator.js';
+import { Reader } from './reader.js';
 import { functionType, isDefaultable, isReference, refParts, type TypeRelation } from './types.js';
 import { CHECKS, PREFIXED_RULES, RULES } from './validate-rules.js';
 

@@ -5,7 +5,8 @@
  */
 import type { FuncBody, Operator, WasmModule } from '../../compiler/wasm/module.js';
 import { parseModule } from '../../compiler/wasm/parse.js';
-import { Reader, readOperator } from '../../compiler/wasm/reader.js';
+import { readOperator } from '../../compiler/wasm/read-operator.js';
+import { Reader } from '../../compiler/wasm/reader.js';
 
 /** Name of the exported i64 global that holds the fuel that is left. */
 export const FUEL_GLOBAL = '$fuel';

@@ -4,7 +4,8 @@
  */
 import { setFlagsFromString } from 'node:v8';
 import type { Operator } from '../../compiler/wasm/module.js';
-import { Reader, readOperator } from '../../compiler/wasm/reader.js';
+import { readOperator } from '../../compiler/wasm/read-operator.js';
+import { Reader } from '../../compiler/wasm/reader.js';
 import { leb, module, section, vec } from '../unit/module-bytes.js';
 
 const isOld = Number(process.versions.v8.split('.')[0]) < 12;

@@ -4,7 +4,8 @@
  */
 import type { Operator } from '../../compiler/wasm/module.js';
 import { parseModule } from '../../compiler/wasm/parse.js';
-import { Reader, readOperator } from '../../compiler/wasm/reader.js';
+import { readOperator } from '../../compiler/wasm/read-operator.js';
+import { Reader } from '../../compiler/wasm/reader.js';
 
 /** Name of the exported i64 global that counts. */
 export const COUNTER = '$consumed';

@@ -3,7 +3,8 @@
  * operands. It works on operators as they are in the file, so that nothing else about the code changes; V8 says which of the attempts are valid.
  */
 import { parseModule } from '../../compiler/wasm/parse.js';
-import { Reader, readOperator } from '../../compiler/wasm/reader.js';
+import { readOperator } from '../../compiler/wasm/read-operator.js';
+import { Reader } from '../../compiler/wasm/reader.js';
 import { replaceBodies } from '../fuel/inject.js';
 import { sleb } from './assembler.js';
 

@@ -3,7 +3,9 @@ import * as assert from 'uvu/assert';
 import { CompileError } from '../../compiler/diagnostics.js';
 import { DEFAULT_FEATURES, FEATURES, resolveFeatures, VERSION_2 } from '../../compiler/wasm/features.js';
 import type { Operator } from '../../compiler/wasm/module.js';
-import { Reader, readOperator, readValType } from '../../compiler/wasm/reader.js';
+import { readOperator } from '../../compiler/wasm/read-operator.js';
+import { readValType } from '../../compiler/wasm/read-types.js';
+import { Reader } from '../../compiler/wasm/reader.js';
 import { random } from './module-bytes.js';
 
 const reader = (...bytes: number[]) => new Reader(Uint8Array.from(bytes), 0, bytes.length, { file: 'r.wasm' });
