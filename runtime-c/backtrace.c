@@ -2,7 +2,7 @@
  * backtrace.c - the wasm frames of an activation that ended early, and of those below it.
  *
  * The frames are dead as soon as the landing runs, so the handler that sends a thread there walks them before: by the artifact's own unwind tables, with an interpreter for what
- * LLVM emits for compiled code, whose frames are all found from the stack pointer. It neither allocates nor locks; every address that it reads lies in the tables of an artifact
+ * LLVM emits for compiled code, whose frames are found from the stack pointer (but where a loop probes a large one). It neither allocates nor locks; every address that it reads lies in the tables of an artifact
  * with an open activation, or on the stack between the stack pointer and that activation. Where something is not as expected, the walk ends.
  */
 #ifndef _GNU_SOURCE
@@ -160,9 +160,11 @@ static bool step(uintptr_t *pc, uintptr_t *sp, uintptr_t end, bool is_call, cons
   const uint8_t *entry = header ? search(header, at) : NULL;
   if (!entry || !read_fde(entry, &fde) || at - fde.start >= fde.length) return false;
   struct rules rules = { .reg = ~UINT64_C(0), .return_register = MACHINE_DWARF_RETURN };
-  if (!interpret(fde.cie, &fde, UINT64_MAX, &rules) || !interpret(fde.own, &fde, at - fde.start, &rules) || rules.reg != MACHINE_DWARF_SP) return false;
-  uintptr_t cfa = *sp + rules.offset;
-  if (cfa < *sp || cfa > end) return false;
+  if (!interpret(fde.cie, &fde, UINT64_MAX, &rules) || !interpret(fde.own, &fde, at - fde.start, &rules)) return false;
+  /* From another register than the stack pointer only while a loop at the function's start probes a large frame: not behind a call. */
+  uintptr_t base = rules.reg == MACHINE_DWARF_SP ? *sp : is_call || !context ? 0 : machine_register(context, rules.reg);
+  uintptr_t cfa = base + rules.offset;
+  if (base == 0 || cfa < *sp || cfa > end) return false;
   if (rules.return_saved) {
     uintptr_t slot = cfa + (uintptr_t)rules.return_offset;
     if (slot < *sp || slot > end - sizeof(uintptr_t) || slot % sizeof(uintptr_t) != 0) return false;

@@ -135,8 +135,15 @@ static inline uintptr_t machine_stack_pointer(void) {
 
 #define MACHINE_DWARF_SP 31
 #define MACHINE_DWARF_RETURN 30
-/* The value of a register that can hold a return address: the link register, and no other. */
-static inline uintptr_t machine_register(const ucontext_t *context, uint64_t number) { return number == MACHINE_DWARF_RETURN ? (uintptr_t)MACHINE_LINK(context) : 0; }
+/* The value of a general register: the link register, or one from which a large frame is found while it is probed. */
+static inline uintptr_t machine_register(const ucontext_t *context, uint64_t number) {
+  if (number == MACHINE_DWARF_RETURN) return (uintptr_t)MACHINE_LINK(context);
+#if defined(__APPLE__)
+  return number < 29 ? (uintptr_t)context->uc_mcontext->__ss.__x[number] : 0;
+#else
+  return number < 29 ? (uintptr_t)context->uc_mcontext.regs[number] : 0;
+#endif
+}
 
 /* Where compiled code left for the host: the trampolines note the address of their frame record, at the bottom of a frame of MACHINE_EXIT_FRAME bytes. */
 #define MACHINE_KNOWS_EXITS 1

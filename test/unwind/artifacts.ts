@@ -62,9 +62,29 @@ const VARIED = `(module (import "" "zero" (func $zero (param i32) (result i64)))
     (table.fill $t (i32.const 4) (ref.func $add) (i32.const 2)) (elem.drop $e) (table.set $t (i32.const 0) (table.get $t (i32.const 1))))
   (func (export "divides") (result i32) (local $z i32) (i32.div_s (i32.const 1) (local.get $z))))`;
 
+/**
+ * Frames so large that a loop probes them, in functions whose tail calls need more room for arguments than they have themselves, and fewer: of locals, where nothing is optimised, and of values that
+ * live across a call, where locals are gone. Fewer would do without a loop: see emitStackProbeInline in LLVM's X86FrameLowering.
+ */
+const LARGE = 2200;
+const large = (body: string) => `(module (import "" "zero" (func $zero (param i32) (result i64))) (memory 1)
+  (func $large (param $n i32) (result i64) (local ${'v128 '.repeat(LARGE + 1)}) (if (i32.eqz (local.get $n)) (then (return (call $zero (i32.const 1))))) ${body} (return_call $nine ${LESS} ${consts(20, 9)}))
+  (func $nine (param $n i32) ${NINE} (result i64) (if (i32.eqz (local.get $n)) (then (return (local.get $p8)))) (return_call $large ${LESS}))
+  (func $large_nine (param $n i32) ${NINE} (result i64) (local ${'v128 '.repeat(LARGE + 1)}) (if (i32.eqz (local.get $n)) (then unreachable)) ${body.replace(/local\.([gs]et) (\d+)/g, (_, access, i) => `local.${access} ${Number(i) + 9}`)}
+    (return_call $sixteen ${LESS} ${Array.from({ length: 16 }, (_, i) => `(f64.const ${i})`).join(' ')}))
+  (func $sixteen (param $n i32) ${SIXTEEN} (result i64) (if (i32.eqz (local.get $n)) (then (return (i64.const 1)))) (unreachable))
+  (func (export "large") (result i64) (i64.add (i64.const 1) (call $large (i32.const 1))))
+  (func (export "large_with_arguments") (result i64) (i64.add (i64.const 1) (call $large_nine (i32.const 1) ${consts(1, 9)})))
+  (func (export "small_to_large") (result i64) (i64.add (i64.const 1) (call $nine (i32.const 1) ${consts(1, 9)}))))`;
+/** Statements for which the function is not taken for one that is too long to be optimised: nothing comes of the `if`s. */
+const statements = (count: number, statement: (i: number) => string) => Array.from({ length: count }, (_, i) => `${statement(i)}${i % 500 === 0 ? ' (if (local.get $n) (then))' : ''}`).join(' ');
+const LOADS = statements(LARGE, (i) => `(local.set ${i + 1} (v128.load offset=${16 * i} (i32.const 0)))`);
+const SUM = statements(LARGE - 1, (i) => `(local.set 1 (v128.xor (i64x2.add (local.get 1) (local.get ${i + 2})) (local.get ${LARGE + 1})))`);
+
 /** What a module's exports end with. */
 const OK = { status: StatusCode.ok };
-const MODULES: readonly { name: string; text: string; features: object; calls: Readonly<Record<string, { status: number }>> }[] = [
+const LARGE_CALLS = { large: OK, large_with_arguments: OK, small_to_large: OK };
+const MODULES: readonly { name: string; text: string; features: object; calls: Readonly<Record<string, { status: number }>>; /** Default: all. */ levels?: readonly number[] }[] = [
   {
     name: 'tail', text: TAIL_CALLS, features: { tail_call: true },
     calls: {
@@ -77,6 +97,8 @@ const MODULES: readonly { name: string; text: string; features: object; calls: R
       vectors: OK, sums: OK, out_of_bounds: { status: StatusCode.out_of_bounds_memory_access }, recursion: OK, stack_arguments: OK, several: OK, bulk: OK, divides: { status: StatusCode.integer_divide_by_zero },
     },
   },
+  { name: 'large', text: large(''), features: { tail_call: true }, calls: LARGE_CALLS, levels: [0] },
+  { name: 'large-values', text: large(`${LOADS} (local.set ${LARGE + 1} (i64x2.splat (call $zero (i32.const 2)))) ${SUM} (v128.store (i32.const 0) (local.get 1))`), features: { tail_call: true }, calls: LARGE_CALLS, levels: [2] },
 ];
 
 /** An artifact, and the arguments for `unwind_artifact_test` that say what to call. */
@@ -87,8 +109,8 @@ export async function buildSteppables(directory: string, levels: readonly (0 | 2
   const compiler: Compiler = await openCompiler({ workers: 1 });
   try {
     const built: Steppable[] = [];
-    for (const { name, text, features, calls } of MODULES) {
-      for (const optLevel of levels) {
+    for (const { name, text, features, calls, levels: own } of MODULES) {
+      for (const optLevel of levels.filter((level) => own?.includes(level) ?? true)) {
         const options: BuildOptions = { optLevel };
         const path = join(directory, `${name}-O${optLevel}.so`);
         writeFileSync(path, (await compiler.build(await assemble(text, features), options)).artifact);

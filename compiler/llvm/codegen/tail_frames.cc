@@ -154,47 +154,61 @@ private:
 
   /* --- the stack pointer (x86-64) ----------------------------------------------------------------------------------- */
 
+  /* How far the CFA is above the stack pointer, and above another register while it is found from that: where a large frame is probed, a register holds what a loop takes the stack pointer down to. */
+  struct Height {
+    int64_t distance;
+    std::optional<int64_t> other;
+    int64_t said() const { return other.value_or(distance); }
+  };
+
   /* A function that makes a tail call with more arguments than it has itself reserves room for them first and gives it back last, of which X86FrameLowering says nothing. So the stack pointer is followed, and
-   * where the CFA is not at the distance that the rules say, it is said. Not with frames so large that a loop probes them: meanwhile the CFA is found from another register, and nothing is changed:
-   * if such a function reserves that room, its rules remain without it. */
+   * where the CFA is not at the distance that the rules say, it is said. */
   void placeFrames() const {
-    DenseMap<const MachineBasicBlock *, int64_t> entries;
-    entries[&function->front()] = onStack;
+    DenseMap<const MachineBasicBlock *, Height> entries;
+    entries[&function->front()] = {onStack, std::nullopt};
     for (MachineBasicBlock *block : ReversePostOrderTraversal<MachineFunction *>(function)) {
-      int64_t distance = entries.lookup(block);
-      for (const MachineInstr &inst : *block) {
-        const std::optional<int64_t> by = lowersBy(inst);
-        if (!by) return;
-        distance += *by;
-      }
-      for (const MachineBasicBlock *next : block->successors()) entries.try_emplace(next, distance);
+      Height height = entries.lookup(block);
+      for (const MachineInstr &inst : *block) pass(inst, height);
+      for (const MachineBasicBlock *next : block->successors()) entries.try_emplace(next, height);
     }
     int64_t said = onStack;
     for (MachineBasicBlock &block : *function)
       if (auto found = entries.find(&block); found != entries.end()) placeFrames(block, found->second, said);
   }
 
-  void placeFrames(MachineBasicBlock &block, int64_t distance, int64_t &said) const {
+  void placeFrames(MachineBasicBlock &block, Height height, int64_t &said) const {
     SmallVector<int64_t, 4> remembered;
     for (auto at = block.begin(); ; ++at) {
       for (; at != block.end() && at->isCFIInstruction(); ++at) {
         applyRule(ruleOf(*at), said, remembered);
-        distance += *lowersBy(*at);
+        pass(*at, height);
       }
       if (at == block.end()) return;
-      if (said != distance) addRule(block, at, MCCFIInstruction::cfiDefCfaOffset(nullptr, distance));
-      said = distance;
-      distance += *lowersBy(*at);
+      if (said != height.said()) addRule(block, at, MCCFIInstruction::cfiDefCfaOffset(nullptr, height.said()));
+      said = height.said();
+      pass(*at, height);
     }
   }
 
-  /* By how much an instruction takes the stack pointer down; none when that is not known. Of calls, the rule behind says what has been popped. */
-  std::optional<int64_t> lowersBy(const MachineInstr &inst) const {
-    if (inst.isCFIInstruction()) {
-      const MCCFIInstruction &rule = ruleOf(inst);
-      const bool elsewhere = rule.getOperation() == MCCFIInstruction::OpDefCfaRegister || (rule.getOperation() == MCCFIInstruction::OpDefCfa && rule.getRegister() != dwarf(stack));
-      return elsewhere ? std::nullopt : std::optional<int64_t>(isBehindCall(rule) ? rule.getOffset() : 0);
-    }
+  /* What an instruction changes. */
+  void pass(const MachineInstr &inst, Height &height) const {
+    if (inst.isCFIInstruction()) return passRule(ruleOf(inst), height);
+    const bool probes = height.other && inst.getParent()->isSuccessor(inst.getParent()); /* the loop */
+    if (!probes) height.distance += lowersBy(inst);
+  }
+
+  /* Before such a loop X86FrameLowering says of which register the CFA is found, and by how much that is lower than the stack pointer, which the loop takes there; some time behind it, that the
+   * register no longer counts. */
+  void passRule(const MCCFIInstruction &rule, Height &height) const {
+    const auto operation = rule.getOperation();
+    if (operation == MCCFIInstruction::OpDefCfaRegister) height.other = rule.getRegister() == dwarf(stack) ? std::nullopt : std::optional(height.distance);
+    else if (operation == MCCFIInstruction::OpDefCfa && rule.getRegister() != dwarf(stack)) refuse("finds its frame in a way that was not foreseen");
+    else if (isBehindCall(rule)) height.distance += rule.getOffset();
+    else if (height.other && operation == MCCFIInstruction::OpAdjustCfaOffset) height.other = height.distance += rule.getOffset();
+  }
+
+  /* By how much an instruction takes the stack pointer down. Of calls, the rule behind says what has been popped. */
+  int64_t lowersBy(const MachineInstr &inst) const {
     if (inst.isCall() || inst.isReturn() || !inst.modifiesRegister(stack, registers)) return 0;
     const StringRef name = info->getName(inst.getOpcode());
     if (name.starts_with("PUSH64")) return SLOT;
@@ -202,8 +216,12 @@ private:
     if (name.starts_with("SUB64ri")) return inst.getOperand(2).getImm();
     if (name.starts_with("ADD64ri")) return -inst.getOperand(2).getImm();
     if (name == "LEA64r" && inst.getOperand(1).getReg() == stack && !inst.getOperand(3).getReg()) return -inst.getOperand(4).getImm();
-    return std::nullopt;
+    refuse("moves the stack pointer in a way that was not foreseen");
+    return 0;
   }
+
+  /* No unwind table is better than a wrong one, and none cannot be: the artifact is not made. */
+  void refuse(const Twine &why) const { function->getFunction().getContext().emitError("the function " + function->getName() + " " + why + ": its unwind table would be wrong"); }
 
   /* --- the return address on its way (x86-64) ----------------------------------------------------------------------- */
 
