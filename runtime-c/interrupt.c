@@ -2,7 +2,7 @@
  * interrupt.c - stopping a store from outside without fuel: flags with reasons, deadlines, and identities that are safe to use from any thread.
  *
  * limits.interrupt is a set of WAOT_INTERRUPT_* bits; compiled code's trampolines and the tick handler only ask whether it is zero. Deadlines cost compiled code
- * nothing: the checker, which wakes once a period anyway while wasm runs, turns those that have passed into the bit TIMEOUT.
+ * nothing: the checker, which wakes once a period while wasm runs and there are any, turns those that have passed into the bit TIMEOUT.
  */
 #include "interrupt.h"
 
@@ -63,9 +63,12 @@ void waot_store_unregister(struct waot_store *store) {
 
 uint64_t waot_store_id(const waot_store *store) { return store->id; }
 
-void waot_store_interrupt_for(waot_store *store, uint32_t why) { add_reasons(store, why); }
+void waot_store_interrupt_for(waot_store *store, uint32_t why) {
+  add_reasons(store, why);
+  waot_checker_rouse();
+}
 void waot_store_clear_interrupt_for(waot_store *store, uint32_t why) { drop_reasons(store, why & ~(uint32_t)WAOT_INTERRUPT_TIMEOUT); }
-void waot_store_interrupt(waot_store *store) { add_reasons(store, WAOT_INTERRUPT_REQUEST); }
+void waot_store_interrupt(waot_store *store) { waot_store_interrupt_for(store, WAOT_INTERRUPT_REQUEST); }
 void waot_store_clear_interrupt(waot_store *store) { drop_reasons(store, WAOT_INTERRUPT_REQUEST); }
 uint32_t waot_store_interrupts(const waot_store *store) { return __atomic_load_n(&store->limits.interrupt, __ATOMIC_ACQUIRE); }
 
@@ -75,6 +78,7 @@ int waot_interrupt_by_id(uint64_t id, uint32_t why) {
   while (store != NULL && store->id != id) store = store->next_store;
   if (store != NULL) add_reasons(store, why); /* under the lock: it cannot be freed meanwhile */
   pthread_mutex_unlock(&lock);
+  waot_checker_rouse();
   return store != NULL ? 0 : -1;
 }
 
@@ -90,8 +94,10 @@ void waot_store_set_deadline(waot_store *store, int64_t deadline_ns) {
   pthread_mutex_unlock(&lock);
 }
 
+bool waot_deadlines_are_any(void) { return __atomic_load_n(&deadlines, __ATOMIC_RELAXED) != 0; }
+
 void waot_deadlines_check(void) {
-  if (__atomic_load_n(&deadlines, __ATOMIC_RELAXED) == 0) return;
+  if (!waot_deadlines_are_any()) return;
   pthread_mutex_lock(&lock);
   int64_t now = waot_now_ns();
   for (struct waot_store *store = stores; store != NULL; store = store->next_store) {

@@ -8,7 +8,8 @@
 /* Gives a new store its identity, and makes it reachable by that; ends both. */
 void waot_store_register(struct waot_store *store);
 void waot_store_unregister(struct waot_store *store);
-/* The checker's: interrupts the stores whose deadline has passed. */
+/* The checker's: whether a store has a deadline; interrupts those whose deadline has passed. */
+bool waot_deadlines_are_any(void);
 void waot_deadlines_check(void);
 /* What ticks and the checker look at, for code of the runtime's own that works long for the newest activation of the calling thread, with `running` clear: whether that is to end, by a
  * request, its deadline or the thread's end. False where there is no activation. */

@@ -51,12 +51,12 @@ bool waot_os_barrier_init(void);
 /* Makes every thread that is running, of the linked records (of those with tick_due only, if so asked), pass a full memory barrier. Under waot_threads_lock. */
 void waot_os_barrier(bool only_due);
 
-/* Sleeps while *word is `value`, but may return early; wakes who does; after fork, in the child. */
-void waot_os_wait(uint32_t *word, uint32_t value);
+/* Sleeps while *word is `value`, but may return early, and does after `most` ns unless that is negative; wakes who does; after fork, in the child. */
+void waot_os_wait(uint32_t *word, uint32_t value, int64_t most);
 void waot_os_wake(uint32_t *word);
 void waot_os_wait_fork_child(void);
-/* Sleeps so long, by the clock of deadlines. */
-void waot_os_sleep(const struct timespec *time);
+/* Sleeps so long, in ns, by the clock of deadlines. */
+void waot_os_sleep(int64_t time);
 /* What the checker thread does first: gives itself a name, and asks to be woken on time. */
 void waot_os_begin_checker(void);
 

@@ -87,9 +87,15 @@ void waot_os_barrier(bool only_due) {
 static pthread_mutex_t wait_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wait_changed = PTHREAD_COND_INITIALIZER;
 
-void waot_os_wait(uint32_t *word, uint32_t value) {
+static struct timespec timespec_of(int64_t time) { return (struct timespec){ (time_t)(time / 1000000000), (long)(time % 1000000000) }; }
+
+void waot_os_wait(uint32_t *word, uint32_t value, int64_t most) {
+  struct timespec time = timespec_of(most);
   pthread_mutex_lock(&wait_lock);
-  if (__atomic_load_n(word, __ATOMIC_SEQ_CST) == value) pthread_cond_wait(&wait_changed, &wait_lock);
+  if (__atomic_load_n(word, __ATOMIC_SEQ_CST) == value) {
+    if (most < 0) pthread_cond_wait(&wait_changed, &wait_lock);
+    else pthread_cond_timedwait_relative_np(&wait_changed, &wait_lock, &time);
+  }
   pthread_mutex_unlock(&wait_lock);
 }
 
@@ -106,7 +112,10 @@ void waot_os_wait_fork_child(void) {
   pthread_cond_init(&wait_changed, NULL);
 }
 
-void waot_os_sleep(const struct timespec *time) { nanosleep(time, NULL); } /* all signals are blocked on the checker; a leaving thread that is woken early looks again */
+void waot_os_sleep(int64_t time) {
+  struct timespec length = timespec_of(time);
+  nanosleep(&length, NULL); /* all signals are blocked on the checker; a leaving thread that is woken early looks again */
+}
 
 void waot_os_begin_checker(void) {
   pthread_setname_np("waot-checker");

@@ -58,11 +58,18 @@ void waot_os_barrier(bool only_due) {
   syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
 }
 
-static long futex(uint32_t *word, int operation, uint32_t value) { return syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0); }
-void waot_os_wait(uint32_t *word, uint32_t value) { futex(word, FUTEX_WAIT, value); }
-void waot_os_wake(uint32_t *word) { futex(word, FUTEX_WAKE, 1); }
+static struct timespec timespec_of(int64_t time) { return (struct timespec){ (time_t)(time / 1000000000), (long)(time % 1000000000) }; }
+static long futex(uint32_t *word, int operation, uint32_t value, const struct timespec *most) { return syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, most, NULL, 0); }
+void waot_os_wait(uint32_t *word, uint32_t value, int64_t most) {
+  struct timespec time = timespec_of(most);
+  futex(word, FUTEX_WAIT, value, most < 0 ? NULL : &time);
+}
+void waot_os_wake(uint32_t *word) { futex(word, FUTEX_WAKE, 1, NULL); }
 void waot_os_wait_fork_child(void) {}
-void waot_os_sleep(const struct timespec *time) { clock_nanosleep(CLOCK_MONOTONIC, 0, time, NULL); }
+void waot_os_sleep(int64_t time) {
+  struct timespec length = timespec_of(time);
+  clock_nanosleep(CLOCK_MONOTONIC, 0, &length, NULL);
+}
 
 void waot_os_begin_checker(void) {
   prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); /* nanoseconds; by default the kernel may wake us 50 us late */

@@ -66,7 +66,9 @@ void waot_pace_refuel(struct waot_pace *pace, const void *limits, int64_t before
   set_due(pace, due_at(pace, after));
 }
 
-bool waot_pace_is_due(const struct waot_pace *pace, const void *limits, int64_t now, int64_t period) {
-  if (__atomic_load_n(&pace->limits, __ATOMIC_SEQ_CST) != (uintptr_t)limits) return true;
-  return now + period > __atomic_load_n(&pace->due, __ATOMIC_SEQ_CST);
+int64_t waot_pace_due(const struct waot_pace *pace, const void *limits) {
+  if (__atomic_load_n(&pace->limits, __ATOMIC_SEQ_CST) != (uintptr_t)limits) return INT64_MIN;
+  return __atomic_load_n(&pace->due, __ATOMIC_SEQ_CST);
 }
+
+bool waot_pace_is_due(const struct waot_pace *pace, const void *limits, int64_t now, int64_t period) { return now + period > waot_pace_due(pace, limits); }

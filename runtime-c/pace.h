@@ -28,7 +28,9 @@ int64_t waot_pace_longest(int64_t period);
 void waot_pace_note(struct waot_pace *pace, const void *limits, int64_t fuel, int64_t now, int64_t used, int64_t longest);
 /* The host has changed the fuel of these limits. On the thread, outside of compiled code. */
 void waot_pace_refuel(struct waot_pace *pace, const void *limits, int64_t before, int64_t after);
-/* Whether a thread that runs under these limits at time `now` is to be ticked, for in a period it can be too late. Any thread. */
+/* When the tick of a thread that runs under these limits would be too late, in ns; INT64_MIN while that is not known. Any thread. */
+int64_t waot_pace_due(const struct waot_pace *pace, const void *limits);
+/* Whether such a thread is to be ticked at time `now`, for in a period it can be too late. Any thread. */
 bool waot_pace_is_due(const struct waot_pace *pace, const void *limits, int64_t now, int64_t period);
 
 #endif /* WAOT_PACE_H */

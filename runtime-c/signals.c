@@ -4,7 +4,7 @@
  * A process has one action a signal, and everybody sets it without asking: V8 its wasm traps, libuv for process.on('SIGSEGV'), crash reporters. Ours must come first, because
  * only it knows compiled code's faults, and passes on all others. So the action that was there before is remembered, and when somebody has put another one over ours, that one is
  * remembered too and ours put back (waot_handlers_check, from the checker and the loader). A wasm fault that meets the foreign handler in between happens again and
- * again until ours is back, at most a period later.
+ * again until ours is back, a period later or, if the checker dozes, ten.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

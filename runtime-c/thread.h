@@ -86,7 +86,7 @@ int waot_call_finish(struct waot_limits *limits, int status);
 /* enter_x64.S: where the handlers send a thread that leaves wasm early: sp = activation, status in eax, fuel in rbp. Not callable. */
 extern const char waot_landing[];
 
-/* checker.c. The flag is 0 while the checker runs, 1 while it sleeps, 2 when there is no checker thread. */
+/* checker.c. The flag is 0 while the checker runs, 1 while it sleeps, 2 when there is no checker thread, 3 while it dozes. */
 extern uint32_t waot_checker_asleep;
 /* Starts the checker thread with this period. Returns 0 or an errno. */
 int waot_checker_start(uint32_t tick_us);
@@ -94,6 +94,8 @@ int waot_checker_start(uint32_t tick_us);
 int64_t waot_checker_longest(void);
 /* The slow path of entering wasm: wakes the checker, or starts it anew in a child after fork. Non-zero when wasm would run unsupervised. */
 int waot_checker_wake(void);
+/* Wakes the checker if it dozes: somebody has work for it. */
+void waot_checker_rouse(void);
 /* The slow path of leaving wasm: returns when the tick on its way to this thread has been delivered or called off. */
 void waot_tick_wait(struct waot_thread *thread);
 void waot_checker_fork_prepare(void);

@@ -92,7 +92,7 @@ typedef struct waot_config {
 /* Installs the signal handlers and starts the checker; idempotent, and called implicitly with defaults. A second call with another
  * configuration fails with WAOT_ERROR_ARGUMENT. Returns 0, or -1 with *error set (error may be NULL everywhere). */
 WAOT_API int waot_init(const waot_config *config, waot_error *error);
-/* Puts the runtime's signal handlers back over those that somebody has installed since; they get what is not the runtime's from then on. The checker does so once a period
+/* Puts the runtime's signal handlers back over those that somebody has installed since; they get what is not the runtime's from then on. The checker does so once a period, or in ten,
  * while wasm runs; call it after installing handlers for SIGSEGV, SIGBUS or SIGILL to spare them the faults of wasm in between. */
 WAOT_API void waot_handlers_check(void);
 /* A function that is asked about each SIGSEGV that is not the runtime's before any other handler is, whoever has put theirs over that of its owner: it returns non-zero when it has dealt with

@@ -237,6 +237,49 @@ static void test_pace(void) {
   guest_free(&g);
 }
 
+/* While much is left, the checker dozes; an entry and an interruption wake it. */
+#define DOZES 3 /* see thread.h */
+static uint32_t checker_flag(void) { return __atomic_load_n(&waot_checker_asleep, __ATOMIC_SEQ_CST); }
+static void *spin(void *guest) {
+  int64_t value = 0;
+  return (void *)(intptr_t)guest_call(guest, "guest_spin", &value);
+}
+/* On a busy machine the checker can doze again before we look: so in one of three tries. */
+static bool wakes(void (*action)(struct guest *), struct guest *g) {
+  for (int tries = 0; tries < 3; tries++) {
+    for (double begin = now_ns(); checker_flag() != DOZES;) CHECK(now_ns() - begin < 60e9);
+    action(g);
+    if (checker_flag() == 0) return true;
+  }
+  return false;
+}
+static void enter(struct guest *g) { guest_expect(g, "guest_empty", 0, 100, WAOT_STATUS_OK, 0); }
+static void interrupt(struct guest *g) { waot_store_interrupt(g->store); }
+static void interrupt_other(struct guest *g) { CHECK_EQUAL(waot_interrupt_by_id(waot_store_id(g->store), WAOT_INTERRUPT_SIGNAL), 0); }
+static void test_doze(void) {
+  const int64_t limits[] = { INT64_MAX, INT64_MAX / 2 };
+  struct guest g, spinning;
+  pthread_t thread;
+  void *result;
+  guest_init(&g, host_nothing, NULL);
+  for (int i = 0; i < 2; i++) {
+    guest_init(&spinning, host_nothing, NULL);
+    CHECK_EQUAL(waot_store_set_fuel(spinning.store, limits[i]), 0);
+    CHECK_EQUAL(pthread_create(&thread, NULL, spin, &spinning), 0);
+    CHECK(wakes(enter, &g));
+    CHECK(wakes(interrupt, &g));
+    waot_store_clear_interrupt(g.store);
+    CHECK(wakes(interrupt_other, &g));
+    waot_store_clear_interrupt_for(g.store, WAOT_INTERRUPT_SIGNAL);
+    guest_expect(&g, "guest_spin", 0, 5, WAOT_STATUS_OUT_OF_FUEL, 5);
+    CHECK(wakes(interrupt, &spinning));
+    pthread_join(thread, &result);
+    CHECK_EQUAL((intptr_t)result, WAOT_STATUS_INTERRUPTED);
+    guest_free(&spinning);
+  }
+  guest_free(&g);
+}
+
 /* Code that has consumed nothing for a long time, and then more than it has, at once: stopped, at the limit, wherever ticks have come before. */
 static void test_slow_then_fast(void) {
   struct guest g, inner;
@@ -296,6 +339,7 @@ int main(int argc, char **argv) {
     { "bulk operators", test_bulk },
     { "spared ticks", test_spared_ticks },
     { "ticks know what is left", test_pace },
+    { "a checker that dozes", test_doze },
     { "slow first, fast afterwards", test_slow_then_fast },
     { "overshoot", test_overshoot },
   };

@@ -3,6 +3,7 @@
 #define DARWIN_PTHREAD_H
 #include <signal.h>
 #include <sys/types.h>
+#include <time.h>
 typedef struct _opaque_pthread_t *pthread_t;
 typedef unsigned long pthread_key_t;
 typedef struct { long sig; char opaque[56]; } pthread_mutex_t, pthread_attr_t;
@@ -24,6 +25,7 @@ int pthread_mutex_unlock(pthread_mutex_t *);
 int pthread_cond_init(pthread_cond_t *, const pthread_condattr_t *);
 int pthread_cond_wait(pthread_cond_t *, pthread_mutex_t *);
 int pthread_cond_broadcast(pthread_cond_t *);
+int pthread_cond_timedwait_relative_np(pthread_cond_t *, pthread_mutex_t *, const struct timespec *);
 int pthread_once(pthread_once_t *, void (*)(void));
 int pthread_key_create(pthread_key_t *, void (*)(void *));
 int pthread_setspecific(pthread_key_t, const void *);
