@@ -43,7 +43,7 @@ const X86_64: Machine = {
   fuelRegister: 'rbp',
   mention: '%([re]?bp|bpl)([^a-z0-9]|$)|(^| )(enter|leave|pusha|popa)[wlq]?( |$)',
   maxCharge: 2 ** 31 - 1, // the immediate is sign-extended from 32 bits
-  charges: [/^addq \$\d+, %rbp$/, new RegExp(`^addq ${X64_REG}, %rbp$`), new RegExp(`^leaq (?:\\d+)?\\(%rbp(?:,${X64_REG})?\\), %rbp$`)],
+  charges: [/^addq \$\d+, %rbp$/, new RegExp(`^addq ${X64_REG}, %rbp$`), new RegExp(`^leaq (?:\\d+)?\\(%rbp(?:,${X64_REG})?\\), %rbp$`), /^leaq -\d{1,7}\(%rbp\), %rbp$/],
   reads: [new RegExp(`^movq %rbp, ${X64_REG}$`), /^testq %rbp, %rbp$/, /^cmpq \$0, %rbp$/],
 };
 
@@ -54,7 +54,7 @@ const AARCH64: Machine = {
   // ld64b and st64b move eight registers and name the first.
   mention: '(^|[^a-z0-9])[xw]28([^0-9]|$)|^(ld64b|st64b)',
   maxCharge: 2 ** 24 - 1, // two immediates of 12 bits
-  charges: [/^add x28, x28, #(?:0x[\da-f]+|\d+)(?:, lsl #12)?$/, /^add x28, x28, x(?!28)\d+$/],
+  charges: [/^(?:add|sub) x28, x28, #(?:0x[\da-f]+|\d+)(?:, lsl #12)?$/, /^add x28, x28, x(?!28)\d+$/],
   reads: [/^mov x(?!28)\d+, x28$/, /^cmp x28, #0(?:x0)?$/, /^tst x28, x28$/],
 };
 

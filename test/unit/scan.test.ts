@@ -29,7 +29,7 @@ async function judgeAll(texts: readonly string[], machine: MachineOptions, expec
 }
 
 test('x86-64: charges and reads pass', async () => {
-  await judgeAll(['addq $5, %rbp', 'addq $200000, %rbp', 'addq %rax, %rbp', 'addq %r15, %rbp', 'leaq 7(%rbp), %rbp', 'leaq (%rbp,%rcx), %rbp'], X64, 'charge');
+  await judgeAll(['addq $5, %rbp', 'addq $200000, %rbp', 'addq %rax, %rbp', 'addq %r15, %rbp', 'leaq 7(%rbp), %rbp', 'leaq (%rbp,%rcx), %rbp', 'leaq -8(%rbp), %rbp'], X64, 'charge');
   await judgeAll(['movq %rbp, %rax', 'testq %rbp, %rbp', 'cmpq $0, %rbp'], X64, 'read');
   await judgeAll(['addq $5, %rbx', 'movq (%rsp), %rax', 'vaddpd %ymm0, %ymm1, %ymm2', 'ud1l 5(%eax), %eax'], X64, 'nothing');
 });
@@ -38,7 +38,7 @@ test('x86-64: every other use is an offence', async () => {
   await judgeAll([
     'addq $-1, %rbp', 'addl $1, %ebp', 'addw $1, %bp', 'addb $1, %bpl', 'addq %rbp, %rbp', 'addq %rsp, %rbp', 'addq (%rax), %rbp', 'addq %rbp, %rax', 'addq $1, (%rbp)',
     'lock addq $1, (%rbp)', 'subq $1, %rbp', 'incq %rbp', 'decq %rbp', 'xorl %ebp, %ebp', 'movq $0, %rbp', 'movq %rax, %rbp', 'movq %rbp, (%rax)', 'movq (%rbp), %rax',
-    'movq %rbp, %rsp', 'movb %bpl, %al', 'leaq -8(%rbp), %rbp', 'leaq 8(%rbp), %rax', 'leaq (%rbp,%rbp), %rbp', 'leaq (%rax,%rbp), %rbp', 'leaq (%rbp,%rax,2), %rbp',
+    'movq %rbp, %rsp', 'movb %bpl, %al', 'leaq -100000000(%rbp), %rbp', 'leaq -8(%rbp), %rsp', 'leaq -8(%rbp,%rax), %rbp', 'leaq 8(%rbp), %rax', 'leaq (%rbp,%rbp), %rbp', 'leaq (%rax,%rbp), %rbp', 'leaq (%rbp,%rax,2), %rbp',
     'leal 8(%rbp), %ebp', 'pushq %rbp', 'popq %rbp', 'xchgq %rbp, %rax', 'cmovneq %rax, %rbp', 'imulq $3, %rbp, %rbp', 'cmpq $1, %rbp', 'testl %ebp, %ebp',
     'vmovq %xmm0, %rbp', 'movsbq %bpl, %rax', 'bswapq %rbp', 'enter $16, $0', 'leave', 'callq *%rbp', 'jmpq *(%rax,%rbp,8)',
   ], X64, 'offence');
@@ -91,10 +91,10 @@ test('a report counts functions, instructions, charges', async () => {
 });
 
 test('AArch64: charges pass, the rest is an offence', async () => {
-  await judgeAll(['add x28, x28, #5', 'add x28, x28, #1, lsl #12', 'add x28, x28, x3'], ARM64, 'charge');
+  await judgeAll(['add x28, x28, #5', 'add x28, x28, #1, lsl #12', 'add x28, x28, x3', 'sub x28, x28, #1'], ARM64, 'charge');
   await judgeAll(['mov x0, x28', 'cmp x28, #0'], ARM64, 'read');
   await judgeAll(['add x27, x27, #5', 'ldp x26, x27, [sp]', 'mov x2, #28'], ARM64, 'nothing');
-  await judgeAll(['sub x28, x28, #1', 'add w28, w28, #1', 'add x28, x28, x28', 'mov x28, x0', 'ldp x27, x28, [sp]', 'str x28, [sp]', 'ldr x0, [x28]', 'add x0, x28, #1'], ARM64, 'offence');
+  await judgeAll(['sub x28, x28, x3', 'subs x28, x28, #1', 'sub x28, x27, #1', 'add w28, w28, #1', 'add x28, x28, x28', 'mov x28, x0', 'ldp x27, x28, [sp]', 'str x28, [sp]', 'ldr x0, [x28]', 'add x0, x28, #1'], ARM64, 'offence');
   const report = await scan(await assembly('.inst 0xffffffff', ARM64), ARM64);
   assert.is(report.offences[0]?.text, '(not an instruction)');
 });

@@ -12,16 +12,20 @@
  *   - at a tick anywhere else the register is too low by owed, never too high: an exhausted activation may be seen a tick later, and one that is not exhausted is never stopped.
  *
  * Owed is constant for each point, whatever path led there. Blocks that are joined by edges share it: all edges out of a block and all edges into a block belong to one bundle, with one
- * amount owed on each of its edges. A bundle's amount is the least that any block which leads into it can leave unpaid; each of these pays its excess. A bundle with a branch backwards owes
- * nothing, so that every loop pays for its iterations within them (fuel law, clause 5), and everything is paid before a loop starts. A block pays where its last mark stands, or at its start.
+ * amount owed on each of its edges. Any amounts do that are neither negative nor above MAX_OWED, and 0 where the function is entered: each segment of a block between barriers pays what is owed at its start, and
+ * its marks, less what is owed at its end, which may be negative (a loop whose last call is followed by marks leaves them to the next turn, and what leads into the loop owes as much from the start). The
+ * amounts are chosen so that the segments that pay nothing are those that are executed most: owed_amounts.cc. What the segments of any way round a loop pay adds up to its marks, whatever the amounts, so every loop
+ * pays for its iterations within them (fuel law, clause 5). A block pays where its last mark stands, or at its start.
  *
  * Nothing here depends on what earlier passes have done with the marks, and nothing that can be looked at depends on what this pass does with them.
  */
 #include "place_charges.h"
+#include "owed_amounts.h"
 #include "passes.h"
 
 #include "llvm/ADT/IntEqClasses.h"
-#include "llvm/ADT/PostOrderIterator.h"
+#include "llvm/CodeGen/LazyMachineBlockFrequencyInfo.h"
+#include "llvm/CodeGen/MachineBlockFrequencyInfo.h"
 #include "llvm/CodeGen/MachineFunctionPass.h"
 #include "llvm/CodeGen/MachineInstrBuilder.h"
 #include "llvm/CodeGen/TargetInstrInfo.h"
@@ -36,38 +40,40 @@ using namespace llvm;
 
 namespace {
 
-/* Owed on an edge at most: what a tick may miss. */
+/* Owed on an edge at most: what a tick may miss. Also the most that a payment takes back. */
 constexpr uint64_t MAX_OWED = UINT64_C(1) << 20;
-constexpr uint64_t UNKNOWN = UINT64_MAX;
 
 /* How a charge is spelled in machine instructions. */
 class Charger {
 public:
   explicit Charger(const MachineFunction &function)
       : instructions(*function.getSubtarget().getInstrInfo()), isX86(function.getTarget().getTargetTriple().isX86()) {
-    opcode = findOpcode(isX86 ? "LEA64r" : "ADDXri");
+    add = findOpcode(isX86 ? "LEA64r" : "ADDXri");
+    subtract = isX86 ? add : findOpcode("SUBXri");
     fuel = findRegister(*function.getSubtarget().getRegisterInfo(), isX86 ? "RBP" : "X28");
   }
 
-  /* Adds an amount to the fuel register before `at`, flags untouched. */
-  void emit(MachineBasicBlock &block, MachineBasicBlock::iterator at, const DebugLoc &where, uint64_t amount) const {
+  /* Adds an amount to the fuel register before `at`, flags untouched. One that is negative is at least -MAX_OWED. */
+  void emit(MachineBasicBlock &block, MachineBasicBlock::iterator at, const DebugLoc &where, int64_t amount) const {
     if (isX86) {
-      constexpr uint64_t MOST = INT32_MAX; /* of a displacement */
-      for (; amount > 0; amount -= std::min(amount, MOST))
-        BuildMI(block, at, where, instructions.get(opcode), fuel).addReg(fuel).addImm(1).addReg(0).addImm(std::min(amount, MOST)).addReg(0);
+      constexpr int64_t MOST = INT32_MAX; /* of a displacement */
+      for (; amount != 0; amount -= std::min(amount, MOST))
+        BuildMI(block, at, where, instructions.get(add), fuel).addReg(fuel).addImm(1).addReg(0).addImm(std::min(amount, MOST)).addReg(0);
       return;
     }
     /* An immediate has 12 bits, shifted by 0 or 12. */
     constexpr uint64_t PART = 0xfff;
-    if (amount & PART) BuildMI(block, at, where, instructions.get(opcode), fuel).addReg(fuel).addImm(amount & PART).addImm(0);
-    for (uint64_t high = amount >> 12; high > 0; high -= std::min(high, PART))
-      BuildMI(block, at, where, instructions.get(opcode), fuel).addReg(fuel).addImm(std::min(high, PART)).addImm(12);
+    const MCInstrDesc &opcode = instructions.get(amount < 0 ? subtract : add);
+    uint64_t size = amount < 0 ? (uint64_t)-amount : (uint64_t)amount;
+    if (size & PART) BuildMI(block, at, where, opcode, fuel).addReg(fuel).addImm(size & PART).addImm(0);
+    for (uint64_t high = size >> 12; high > 0; high -= std::min(high, PART))
+      BuildMI(block, at, where, opcode, fuel).addReg(fuel).addImm(std::min(high, PART)).addImm(12);
   }
 
 private:
   const TargetInstrInfo &instructions;
   bool isX86;
-  unsigned opcode;
+  unsigned add, subtract;
   Register fuel;
 
   /* LLVM's numbers of opcodes and registers are in headers that are not installed; their names are at hand. */
@@ -111,6 +117,10 @@ public:
   static char ID;
   explicit PlaceCharges(OwedTables &tables) : MachineFunctionPass(ID), tables(tables) {}
   StringRef getPassName() const override { return "wasm-aot: place charges"; }
+  void getAnalysisUsage(AnalysisUsage &usage) const override {
+    usage.addRequired<LazyMachineBlockFrequencyInfoPass>();
+    MachineFunctionPass::getAnalysisUsage(usage);
+  }
 
   bool runOnMachineFunction(MachineFunction &machineFunction) override {
     function = &machineFunction;
@@ -163,30 +173,26 @@ private:
     return any;
   }
 
-  /* Gives each bundle its amount. */
+  /* Gives each bundle its amount: 0 where the function is entered and, in effect, at each barrier. */
   void assign() {
     bundles.clear();
     bundles.grow(2 * function->getNumBlockIDs());
     for (const MachineBasicBlock &block : *function)
       for (const MachineBasicBlock *successor : block.successors()) bundles.join(2 * block.getNumber() + 1, 2 * successor->getNumber());
     bundles.compress();
-    std::vector<unsigned> open(bundles.getNumClasses(), 0); /* blocks that lead into the bundle, of which nothing is known yet */
-    std::vector<uint64_t> least(bundles.getNumClasses(), UNKNOWN);
-    for (const MachineBasicBlock &block : *function) open[outOf(block)]++;
-    owedOn.assign(bundles.getNumClasses(), 0);
-    owedOn[into(function->front())] = 0;
-    std::vector<bool> fixed(bundles.getNumClasses(), false);
-    fixed[into(function->front())] = true;
-    for (const MachineBasicBlock *block : ReversePostOrderTraversal<MachineFunction *>(function)) {
-      unsigned in = into(*block), out = outOf(*block);
-      if (!fixed[in]) {
-        fixed[in] = true;
-        owedOn[in] = open[in] == 0 && least[in] <= MAX_OWED ? least[in] : 0;
-      }
-      const Summary &summary = summaries[block->getNumber()];
-      least[out] = std::min(least[out], summary.hasBarrier ? summary.last : owedOn[in] + summary.last);
-      open[out]--;
+    const unsigned zero = into(function->front());
+    bool optimise = function->getTarget().getOptLevel() != CodeGenOptLevel::None;
+    const MachineBlockFrequencyInfo *frequencies = optimise ? &getAnalysis<LazyMachineBlockFrequencyInfoPass>().getBFI() : nullptr;
+    std::vector<OwedRun> runs;
+    for (const MachineBasicBlock &block : *function) {
+      const Summary &summary = summaries[block.getNumber()];
+      uint64_t frequency = frequencies ? frequencies->getBlockFreq(&block).getFrequency() : 1;
+      if (summary.hasBarrier) runs.push_back({into(block), zero, summary.first, frequency});
+      if (!block.succ_empty()) runs.push_back({summary.hasBarrier ? zero : into(block), outOf(block), summary.last, frequency});
     }
+    owedOn = chooseOwedAmounts(bundles.getNumClasses(), zero, std::move(runs), MAX_OWED);
+    /* A wrong bill is worse than no artifact. A negative amount would be a large one here. */
+    if (owedOn[zero] != 0 || any_of(owedOn, [](uint64_t owed) { return owed > MAX_OWED; })) report_fatal_error("no such amount can stay unpaid");
   }
 
   /* Replaces a block's marks by what it pays, a segment between barriers at a time. */
@@ -204,16 +210,15 @@ private:
       isFinal = end == block.end();
       /* Nothing is paid where control ends without anybody to look at the register but the handler of the trap. */
       uint64_t keep = !isFinal ? 0 : block.succ_empty() ? total : owedOn[outOf(block)];
-      if (keep > total) report_fatal_error("a block cannot leave more unpaid than it owes"); /* a wrong bill is worse than no artifact */
-      owed = rewriteSegment(block, start, end, last, owed, total - keep, charger);
+      owed = rewriteSegment(block, start, end, last, owed, (int64_t)(total - keep), charger);
       if (!isFinal) note(*end++, owed);
       start = end;
     } while (!isFinal);
   }
 
   /* Returns what is owed at the end. */
-  uint64_t rewriteSegment(MachineBasicBlock &block, MachineBasicBlock::iterator start, MachineBasicBlock::iterator end, MachineInstr *last, uint64_t owed, uint64_t pay, const Charger &charger) {
-    if (pay > 0 && !last) {
+  uint64_t rewriteSegment(MachineBasicBlock &block, MachineBasicBlock::iterator start, MachineBasicBlock::iterator end, MachineInstr *last, uint64_t owed, int64_t pay, const Charger &charger) {
+    if (pay != 0 && !last) {
       while (start != end && (start->isPosition() || start->isPHI() || start->getFlag(MachineInstr::FrameSetup))) ++start;
       charger.emit(block, start, block.findDebugLoc(start), pay);
       owed -= pay;
@@ -226,7 +231,7 @@ private:
         continue;
       }
       owed += cost;
-      if (&inst == last && pay > 0) {
+      if (&inst == last && pay != 0) {
         charger.emit(block, beforeComparison(block, inst), inst.getDebugLoc(), pay);
         owed -= pay;
       }

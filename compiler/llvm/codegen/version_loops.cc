@@ -25,13 +25,15 @@
  * <= 2^32. Memories never shrink, so the length that is read before the loop is a lower bound. Steps outside the zero-extended part are not negative, so the part itself is in
  * range when the whole is.
  *
- * Charges that only some iterations reach are added up in a variable, and paid where their loop ends. That is work done before it is charged, so such a loop takes the first copy only
+ * Charges that only some iterations reach are added up in a variable, and paid where their loop ends; but for what any iteration costs at least, which is paid for up front. That is work done before it is charged, so such a loop takes the first copy only
  * for a bounded number of iterations: about a tick's worth (clause 5). An inner loop that only some iterations enter is charged before it, in full.
  */
 #include "loop_nest.h"
 #include "passes.h"
 #include "../../../runtime-c/abi.h"
 
+#include "llvm/ADT/IntEqClasses.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/InlineAsm.h"
 #include "llvm/IR/IntrinsicInst.h"
@@ -51,6 +53,8 @@ namespace {
 constexpr uint64_t MAX_UNCHARGED = UINT64_C(1) << 22;
 /* Iterations of an innermost loop at most, in the whole nest: what bounds the bill. */
 constexpr uint64_t MAX_ITERATIONS = UINT64_C(1) << 31;
+
+using CostByBlock = MapVector<BasicBlock *, uint64_t>;
 
 class Versioner {
 public:
@@ -225,10 +229,12 @@ private:
   void chargeWhole(Loop *loop) {
     if (!nest.anyCharge) return;
     IRBuilder<> builder(loop->getLoopPreheader()->getTerminator());
+    SmallVector<CostByBlock, 4> added(nest.loops.size()); /* to a loop's variable, where only some iterations come */
     SmallVector<Value *, 4> bill(nest.loops.size(), builder.getInt64(0)); /* of all of a loop's iterations; inner loops come after their parents */
     for (int i = (int)nest.loops.size() - 1; i >= 0; i--) {
       uint64_t cost = 0;
       for (CallInst *charge : nest.loops[i].charges) cost += constantCharge(charge)->getZExtValue();
+      cost += spread(nest.loops[i], added[i]);
       Value *each = builder.CreateAdd(bill[i], builder.getInt64(cost), "", true, true);
       bill[i] = builder.CreateMul(builder.CreateAdd(taken[i], builder.getInt64(1), "", true, true), each, "", true, true);
       if (nest.loops[i].always && i > 0) {
@@ -239,21 +245,52 @@ private:
         emitCharge(there, bill[i], nest.anyCharge);
       }
     }
-    for (NestLoop &one : nest.loops)
-      if (!one.sometimes.empty()) gather(one);
+    for (auto [one, costs] : zip(nest.loops, added))
+      if (any_of(costs, [](const auto &cost) { return cost.second > 0; })) gather(one, costs);
     for (NestLoop &one : nest.loops)
       for (auto *charges : {&one.charges, &one.sometimes})
         for (CallInst *charge : *charges) charge->eraseFromParent();
   }
 
+  /*
+   * What the blocks of a loop add to its variable, for what only some iterations cost. What all ways through an iteration come to at least is returned, to be paid with the rest of the loop: of two arms, only the
+   * dearer one then adds anything. Amounts belong to bundles of edges, as in place_charges.cc: each is the least that any way there costs, and a block adds what its cost exceeds the difference by.
+   */
+  static uint64_t spread(const NestLoop &one, CostByBlock &added) {
+    for (CallInst *charge : one.sometimes) added[charge->getParent()] += constantCharge(charge)->getZExtValue();
+    if (added.empty() || !one.loop->isInnermost()) return 0;
+    ArrayRef<BasicBlock *> blocks = one.loop->getBlocks();
+    SmallDenseMap<BasicBlock *, unsigned, 16> number;
+    for (BasicBlock *block : blocks) number.try_emplace(block, number.size());
+    IntEqClasses bundles((unsigned)(2 * blocks.size())); /* of 2 x number (the edges into a block) and 2 x number + 1 (those out of it); the edge back is not one */
+    for (BasicBlock *block : blocks)
+      for (BasicBlock *next : successors(block))
+        if (next != one.loop->getHeader() && one.loop->contains(next)) bundles.join(2 * number[block] + 1, 2 * number[next]);
+    bundles.compress();
+    SmallVector<uint64_t, 32> least(bundles.getNumClasses(), UINT64_MAX);
+    least[bundles[2 * number[one.loop->getHeader()]]] = 0;
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (BasicBlock *block : blocks) {
+        uint64_t before = least[bundles[2 * number[block]]], &after = least[bundles[2 * number[block] + 1]];
+        if (before == UINT64_MAX || before + added.lookup(block) >= after) continue;
+        after = before + added.lookup(block);
+        changed = true;
+      }
+    }
+    for (BasicBlock *block : blocks) added[block] += least[bundles[2 * number[block]]] - least[bundles[2 * number[block] + 1]];
+    return least[bundles[2 * number[one.loop->getLoopLatch()] + 1]];
+  }
+
   /* Adds up what some iterations cost in a variable, to be charged at the exit; the variable becomes a value of the loop at once. */
-  void gather(NestLoop &one) {
+  void gather(NestLoop &one, const CostByBlock &added) {
     AllocaInst *owed = IRBuilder<>(&function.getEntryBlock().front()).CreateAlloca(i64, nullptr, "owed");
     IRBuilder<> builder(one.loop->getLoopPreheader()->getTerminator());
     builder.CreateStore(builder.getInt64(0), owed);
-    for (CallInst *charge : one.sometimes) {
-      builder.SetInsertPoint(charge);
-      builder.CreateStore(builder.CreateAdd(builder.CreateLoad(i64, owed), charge->getArgOperand(0), "", true, true), owed);
+    for (auto [block, cost] : added) {
+      if (cost == 0) continue;
+      builder.SetInsertPoint(block->getTerminator());
+      builder.CreateStore(builder.CreateAdd(builder.CreateLoad(i64, owed), builder.getInt64(cost), "", true, true), owed);
     }
     BasicBlock *exit = one.loop->getExitBlock();
     builder.SetInsertPoint(exit, exit->getFirstInsertionPt());
