@@ -21,12 +21,25 @@ function callFunction(s: FunctionState, index: number): void {
   pushResults(s, type, s.b.callIndirect(type, field('code'), [field('vmctx'), ...args]));
 }
 
-/** The function reference at an index of a table, or a trap: out of range, null, of another type. A type that is not final is that of functions of its subtypes as well. */
-function lookUp(s: FunctionState, typeIndex: number, table: number, index: Value): Value {
+/** A function that is called through a reference; its instance, where that is known. */
+interface Callee { readonly func: Value; readonly vmctx?: Value }
+
+/**
+ * The function reference at an index of a table, or a trap: out of range, null, of another type. A type that is not final is that of functions of its subtypes as well.
+ * Where the table never changes and the functions that may be called are beside each other, one comparison of the index says all that.
+ */
+function lookUp(s: FunctionState, typeIndex: number, table: number, index: Value): Callee {
+  const constant = s.plan.constantTables.get(table);
+  const range = constant?.callable(typeIndex, s.partition.relation);
+  if (constant && range) {
+    const bounds = [s.b.i32(range.from), s.b.i32(range.to - range.from)];
+    const func = s.b.callHelper('known_element_func', 'ptr', ['ptr', 'i64', 'i32', 'i32', 'i32'], [s.vmctx, tableOffset(s, table), index, ...bounds]);
+    return { func, vmctx: constant.isOwn(range) ? s.vmctx : undefined };
+  }
   const func = s.b.callHelper('element_func', 'ptr', ['ptr', 'i64', 'i32'], [s.vmctx, tableOffset(s, table), index]);
   const found = s.b.callHelper('func_type', 'ptr', ['ptr'], [func]);
   s.b.callHelper('trap_unless.indirect_call_type_mismatch', 'void', ['i1'], [isOfType(s, found, typeIndex)]);
-  return func;
+  return { func };
 }
 
 /** The function reference of an imported function. */
@@ -34,14 +47,16 @@ function importedFunction(s: FunctionState, index: number): Value {
   return s.b.callHelper('funcref_pointer', 'ptr', ['ptr', 'i64'], [s.vmctx, s.b.i64(BigInt(index * 8))]);
 }
 
+const vmctxOf = (s: FunctionState, { func, vmctx }: Callee): Value => vmctx ?? s.b.callHelper('func_vmctx', 'ptr', ['ptr'], [func]);
+
 /** The function that is called: by an index in a table, or as a reference. The operand that says which has been popped; looking it up can trap. */
-function popCallee(s: FunctionState, { op, a, b }: Operator): () => Value {
+function popCallee(s: FunctionState, { op, a, b }: Operator): () => Callee {
   if (op.immediates === 'call_indirect') {
     const index = s.pop();
     return () => lookUp(s, a, b, index);
   }
   const ref = s.popOperand();
-  return () => s.b.callHelper('func_pointer', 'ptr', ['i64'], [nonNull(s, ref, 'null_function_reference')]);
+  return () => ({ func: s.b.callHelper('func_pointer', 'ptr', ['i64'], [nonNull(s, ref, 'null_function_reference')]) });
 }
 
 function callReference(s: FunctionState, operator: Operator): void {
@@ -49,18 +64,19 @@ function callReference(s: FunctionState, operator: Operator): void {
   const callee = popCallee(s, operator);
   const args = s.popMany(type.params.length);
   s.fuel.flush();
-  const func = callee();
-  const code = s.b.callHelper('func_code', 'ptr', ['ptr'], [func]);
-  pushResults(s, type, s.b.callIndirect(type, code, [s.b.callHelper('func_vmctx', 'ptr', ['ptr'], [func]), ...args]));
+  const found = callee();
+  const code = s.b.callHelper('func_code', 'ptr', ['ptr'], [found.func]);
+  pushResults(s, type, s.b.callIndirect(type, code, [vmctxOf(s, found), ...args]));
 }
 
 /**
  * A tail call through a function reference. Code of modules with tail calls is entered in the tail-calling convention and runs in place of the caller; other modules'
  * functions and the host's have C's only: they are called, and what they return is returned. They make no tail calls, so the stack grows by one frame, once.
  */
-function returnCallReference(s: FunctionState, type: FuncType, func: Value, args: Value[]): void {
+function returnCallReference(s: FunctionState, type: FuncType, callee: Callee, args: Value[]): void {
+  const { func } = callee;
   const tail = s.b.callHelper('func_tail_code', 'ptr', ['ptr'], [func]);
-  const vmctx = s.b.callHelper('func_vmctx', 'ptr', ['ptr'], [func]);
+  const vmctx = vmctxOf(s, callee);
   const plain = s.b.block(s.func, 'plain');
   const inPlace = s.b.block(s.func, 'tail');
   s.b.condBr(s.b.isNull(tail), plain, inPlace);
@@ -80,7 +96,7 @@ function returnCall(s: FunctionState, operator: Operator): void {
   const args = s.popMany(type.params.length);
   s.fuel.flush();
   if (callee) returnCallReference(s, type, callee(), args);
-  else if (a < s.module.importedFuncs) returnCallReference(s, type, importedFunction(s, a), args);
+  else if (a < s.module.importedFuncs) returnCallReference(s, type, { func: importedFunction(s, a) }, args);
   else {
     s.b.markTailCall();
     s.b.retCall(type, s.b.call(s.partition.funcOf(a), [s.vmctx, ...args]));

@@ -8,6 +8,7 @@ import { opcodeByName } from '../wasm/opcodes.js';
 import { readOperator } from '../wasm/read-operator.js';
 import { Reader } from '../wasm/reader.js';
 import type { FuncBody, Operator, WasmModule } from '../wasm/module.js';
+import { type ConstantTable, findConstantTables } from './constant-tables.js';
 import { type Effort, effortOfBody } from './effort.js';
 import { assignSymbols, levelSymbol } from './symbols.js';
 
@@ -26,6 +27,8 @@ export interface ModulePlan {
   readonly slots: ReadonlyMap<number, number>;
   /** Of code for another CPU level than the artifact's least: its name. */
   readonly level?: CpuLevel;
+  /** Tables of which the elements are known, by index. */
+  readonly constantTables: ReadonlyMap<number, ConstantTable>;
   /** What each LLVM module gets. */
   readonly partitions: readonly PartitionPlan[];
 }
@@ -99,6 +102,7 @@ export function planModule(module: WasmModule, options: ResolvedOptions): Module
     layout: layoutVmctx({ memories: module.memories.length, tables: module.tables.length, globals: module.globals.length, importedFuncs: module.importedFuncs }),
     symbols: assignSymbols(module),
     slots: planSlots(module),
+    constantTables: findConstantTables(module, (body) => readOperators(module, body, features)),
     partitions: planPartitions(module, features),
   };
 }

@@ -139,6 +139,27 @@ function vmctxHelpers(): string {
       %null = icmp eq ptr %func, null
       ${trapIf('%null', StatusCode.uninitialized_element, 'null')}
       ret ptr %func`),
+    // The same in a table that never changes, where the functions that may be called are all those of `count` elements from `from` on, and no others: only when the call fails is it asked why.
+    define('ptr @waot.known_element_func(ptr %vmctx, i64 %table_offset, i32 %index, i32 %from, i32 %count)', `
+      %distance = sub i32 %index, %from
+      %other = icmp uge i32 %distance, %count
+      br i1 %other, label %fails, label %known, !prof !0
+      fails:
+      ${tableElement(StatusCode.undefined_element)}
+      %wrong = load ptr, ptr %element, align 8
+      %null = icmp eq ptr %wrong, null
+      ${trapIf('%null', StatusCode.uninitialized_element, 'null')}
+      call void @llvm.ubsantrap(i8 ${StatusCode.indirect_call_type_mismatch}) #3
+      unreachable
+      known:
+      ${at('%vmctx', '%table_offset', '%ktp')}
+      ${invariant('ptr', '%ktp', '%ktable')}
+      %kep = getelementptr i8, ptr %ktable, i64 ${OFFSETS.table.elements}
+      ${invariant('ptr', '%kep', '%kelements')}
+      %ki = zext i32 %index to i64
+      %kelement = getelementptr i64, ptr %kelements, i64 %ki
+      ${invariant('ptr', '%kelement', '%func')}
+      ret ptr %func`),
     define('ptr @waot.type_at(ptr %vmctx, i64 %offset)', `
       ${at('%vmctx', String(OFFSETS.vmctx.types), '%typesp')}
       ${invariant('ptr', '%typesp', '%types')}

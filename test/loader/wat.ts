@@ -33,10 +33,10 @@ export async function assemble(text: string, features: object = {}): Promise<Uin
   return buffer;
 }
 
-/** The path of an artifact made from the text. */
-export async function compile(text: string, options: BuildOptions = {}): Promise<string> {
+/** The path of an artifact made from the text; `features` as above. */
+export async function compile(text: string, options: BuildOptions = {}, features: object = {}): Promise<string> {
   compiler ??= openCompiler({ workers: 1 });
-  const { artifact } = await (await compiler).build(await assemble(text), options);
+  const { artifact } = await (await compiler).build(await assemble(text, features), options);
   const path = join(scratch(), `${count++}.so`);
   writeFileSync(path, artifact);
   return path;
