@@ -1,6 +1,6 @@
 /**
- * Instructions instead of times, where times are noise: each kernel runs once, small, in a C program under valgrind's callgrind, which counts what the call of `run` executes. Counts do not vary from run to run, but an instruction is not a
- * unit of time: what waits for memory, or for the instruction before it, takes longer than what does not.
+ * Instructions instead of times, where times are noise: each kernel runs once, small, in a C program under valgrind's callgrind, which counts what the call of `run` executes; programs run in Node under it
+ * (count-programs.ts). Counts do not vary from run to run, but an instruction is not a unit of time: what waits for memory, or for the instruction before it, takes longer than what does not.
  */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
@@ -8,12 +8,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { openCompiler } from '../../compiler/index.js';
+import { countProgram, PROGRAM_RATIOS } from './count-programs.js';
 import { buildFor, type EngineName, type Files } from './engines.js';
 import { SOURCE_DIR } from './kernels.js';
 import type { ByRatio } from './report.js';
 import { geomean } from './statistics.js';
 import { CLANG, findTool, runTool } from './toolchain.js';
-import type { Workload } from './workloads.js';
+import type { Choice, Workload } from './workloads.js';
 
 const VALGRIND = 'valgrind';
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -22,16 +23,17 @@ const root = fileURLToPath(new URL('../../../', import.meta.url));
 const ENGINES: readonly (readonly [EngineName, 'ours' | 'native'])[] = [['metered', 'ours'], ['unmetered', 'ours'], ['plain', 'ours'], ['sync', 'ours'], ['native', 'native']];
 const RATIOS = [['metered', 'unmetered'], ['metered', 'plain'], ['unmetered', 'plain'], ['sync', 'unmetered'], ['metered', 'native']] as const;
 
-/** Ratios of instructions executed, as `--counts --json` writes them; `instructions` are those of one call. */
+/** Ratios of instructions executed, as `--counts --json` writes them; `instructions` are those of one call, and of programs their start as well. */
 export interface Counts {
   readonly kernels: Record<string, ByRatio<number>>;
   readonly geomean: ByRatio<number>;
+  readonly programs: Record<string, ByRatio<number>>;
+  readonly programsGeomean: ByRatio<number>;
   readonly instructions: Record<string, Record<string, number>>;
 }
 
-/** Builds the C program. @throws {Error} when valgrind is not installed. */
+/** Builds the C program. */
 async function buildDriver(dir: string): Promise<string> {
-  if (!await findTool(VALGRIND)) throw new Error(`counting instructions needs ${VALGRIND} (apt-get install ${VALGRIND})`);
   const program = join(dir, 'count-driver');
   const release = join(root, 'build/Release');
   const flags = ['-O2', '-std=gnu17', '-Wall', '-Wextra', '-Werror', '-I', join(root, 'runtime-c/include')];
@@ -62,36 +64,57 @@ async function countKernel(program: string, files: Omit<Files, 'wasm'>): Promise
 
 const round = (value: number) => Number(value.toFixed(4));
 
-/** Counts the kernels. Errors as above. */
-export async function countKernels(kernels: readonly Workload[], dir: string, handicap: readonly string[], onProgress: (message: string) => void): Promise<Counts> {
-  const program = await buildDriver(dir);
+type Instructions = Record<string, Record<string, number>>;
+type Ratio = readonly [top: string, bottom: string];
+
+/** The ratios of some workloads, and their geometric means. */
+function compare(instructions: Instructions, ratios: readonly Ratio[]): { each: Record<string, ByRatio<number>>; mean: ByRatio<number> } {
+  const byName = (value: (ratio: Ratio) => number): ByRatio<number> => Object.fromEntries(ratios.map((ratio) => [ratio.join('/'), round(value(ratio))]));
+  const all = Object.values(instructions);
+  return {
+    each: Object.fromEntries(Object.entries(instructions).map(([name, counts]) => [name, byName(([top, bottom]) => counts[top] / counts[bottom])])),
+    mean: all.length === 0 ? {} : byName(([top, bottom]) => geomean(all.map((counts) => counts[top] / counts[bottom]))),
+  };
+}
+
+/** Counts kernels and programs. @throws {Error} as above, and when valgrind is not installed. */
+export async function countAll({ kernels, programs }: Choice, dir: string, handicap: readonly string[], onProgress: (message: string) => void): Promise<Counts> {
+  if (!await findTool(VALGRIND)) throw new Error(`counting instructions needs ${VALGRIND} (apt-get install ${VALGRIND})`);
+  const driver = kernels.length === 0 ? '' : await buildDriver(dir);
   const compiler = await openCompiler({ workers: 2 });
-  const instructions: Record<string, Record<string, number>> = {};
-  try {
-    for (const [i, workload] of kernels.entries()) {
-      onProgress(`counting ${workload.name} (${i + 1} of ${kernels.length})`);
-      instructions[workload.name] = await countKernel(program, { workload, dir, compiler, handicap: handicap.includes(workload.name) });
+  const countEach = async (workloads: readonly Workload[], count: (files: Omit<Files, 'wasm'>) => Promise<Record<string, number>>): Promise<Instructions> => {
+    const counted: Instructions = {};
+    for (const [i, workload] of workloads.entries()) {
+      onProgress(`counting ${workload.name} (${i + 1} of ${workloads.length})`);
+      counted[workload.name] = await count({ workload, dir, compiler, handicap: handicap.includes(workload.name) });
     }
+    return counted;
+  };
+  try {
+    const [ofKernels, ofPrograms] = [await countEach(kernels, (files) => countKernel(driver, files)), await countEach(programs, countProgram)];
+    const [one, other] = [compare(ofKernels, RATIOS), compare(ofPrograms, PROGRAM_RATIOS)];
+    return { kernels: one.each, geomean: one.mean, programs: other.each, programsGeomean: other.mean, instructions: { ...ofKernels, ...ofPrograms } };
   } finally {
     await compiler.close();
   }
-  const ratiosOf = (counts: Record<string, number>): ByRatio<number> => Object.fromEntries(RATIOS.map(([top, bottom]) => [`${top}/${bottom}`, round(counts[top] / counts[bottom])]));
-  const byKernel = Object.fromEntries(Object.entries(instructions).map(([name, counts]) => [name, ratiosOf(counts)]));
-  const mean = RATIOS.map(([top, bottom]) => [`${top}/${bottom}`, round(geomean(Object.values(instructions).map((counts) => counts[top] / counts[bottom])))]);
-  return { kernels: byKernel, geomean: Object.fromEntries(mean), instructions };
 }
 
-/** The table. */
-export function formatCounts({ kernels, geomean: mean, instructions }: Counts): string {
+function formatTable(kind: string, each: Record<string, ByRatio<number>>, mean: ByRatio<number>, instructions: Instructions): string[] {
+  if (Object.keys(each).length === 0) return [];
   const ratios = Object.keys(mean);
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   return [
-    line(['kernel', 'metered, million instructions', ...ratios]),
+    line([kind, 'metered, million instructions', ...ratios]),
     line(['---', '---:', ...ratios.map(() => '---:')]),
-    ...Object.entries(kernels).map(([name, values]) => line([name, (instructions[name].metered / 1e6).toFixed(1), ...ratios.map((ratio) => values[ratio].toFixed(3))])),
+    ...Object.entries(each).map(([name, values]) => line([name, (instructions[name].metered / 1e6).toFixed(1), ...ratios.map((ratio) => values[ratio].toFixed(3))])),
     line(['**geometric mean**', '', ...ratios.map((ratio) => `**${mean[ratio].toFixed(3)}**`)]),
     '',
-  ].join('\n');
+  ];
+}
+
+/** The tables. */
+export function formatCounts({ kernels, geomean: mean, programs, programsGeomean, instructions }: Counts): string {
+  return [...formatTable('kernel', kernels, mean, instructions), ...formatTable('program', programs, programsGeomean, instructions)].join('\n');
 }
 
 /** Counts do not vary, but change a little with everything in the code generator: growth below this is not reported. */
@@ -99,15 +122,16 @@ const LEAST_GROWTH = 1.01;
 
 /** Ratios of `metered` that have grown since `before`. */
 export function findGrowth(before: Counts, now: Counts): string[] {
-  return Object.entries(now.kernels).flatMap(([name, byRatio]) => Object.entries(byRatio).flatMap(([ratio, value]) => {
-    const old = before.kernels[name]?.[ratio];
+  const known = { ...before.kernels, ...before.programs };
+  return Object.entries({ ...now.kernels, ...now.programs }).flatMap(([name, byRatio]) => Object.entries(byRatio).flatMap(([ratio, value]) => {
+    const old = known[name]?.[ratio];
     return old !== undefined && ratio.startsWith('metered/') && value > old * LEAST_GROWTH ? [`${name}: ${ratio} was ${old}, is ${value} (instructions)`] : [];
   }));
 }
 
 /** Reads what `--counts --json` wrote. @throws {Error} when it is something else. */
 export function parseCounts(json: string, file: string): Counts {
-  const value = JSON.parse(json) as Partial<Counts>;
-  if (!value.kernels || !value.geomean || !value.instructions) throw new Error(`${file} does not hold counts of instructions`);
-  return value as Counts;
+  const { kernels, geomean, programs = {}, programsGeomean = {}, instructions } = JSON.parse(json) as Partial<Counts>;
+  if (!kernels || !geomean || !instructions) throw new Error(`${file} does not hold counts of instructions`);
+  return { kernels, geomean, programs, programsGeomean, instructions };
 }

@@ -123,14 +123,13 @@ export async function openKernelEngines(dir: string): Promise<Engine[]> {
   return [...nodeEngines(), ...await nativeEngines(dir), ...wasmtimeEngines()];
 }
 
-/**
- * Starts the engines for programs, whose glue is JavaScript: those in Node, each in a process of its own. `sync` only counts, at -O0: programs are large, and most of a run would be building them.
- */
-export function openProgramEngines(): Engine[] {
-  return NODE_ENGINES.map(({ name, kind, prepare, timed = true }) => {
-    const counts = name === 'sync' ? { prepare: compiled(name, { fuel: 'sync', optLevel: 0 }), timed: false } : { prepare, timed };
-    return { name, driver: openProgramDriver(kind), kind: (workload) => workload.name, ...counts };
-  });
+/** The engines for programs, whose glue is JavaScript: those in Node. `sync` only counts, at -O0: programs are large, and most of a run would be building them. */
+const PROGRAM_ENGINES = NODE_ENGINES.map(({ name, kind, prepare, timed = true }) => (
+  name === 'sync' ? { name, kind, prepare: compiled(name, { fuel: 'sync', optLevel: 0 }), timed: false } : { name, kind, prepare, timed }));
+
+/** Starts the engines for programs, each in a process of its own: all, or those that are timed. */
+export function openProgramEngines(timedOnly = false): Engine[] {
+  return PROGRAM_ENGINES.filter(({ timed }) => timed || !timedOnly).map((row) => ({ ...row, driver: openProgramDriver(row.kind), kind: (workload) => workload.name }));
 }
 
 /** Ends their processes. */
@@ -138,15 +137,16 @@ export function closeEngines(engines: readonly Engine[]): void {
   for (const driver of new Set(engines.map((engine) => engine.driver))) driver.close();
 }
 
-/** Makes a workload's files for every engine and loads them there, under the number that `loadId` gives. */
-export async function prepareWorkload(files: Omit<Files, 'wasm'>, id: number, engines: readonly Engine[]): Promise<void> {
+/** Makes a workload's files for every engine and loads them there, under the number that `loadId` gives. @returns the files' paths. */
+export async function prepareWorkload(files: Omit<Files, 'wasm'>, id: number, engines: readonly Engine[]): Promise<ReadonlyMap<EngineName, string>> {
   const wasm = join(files.dir, `${files.workload.name}.wasm`);
   await files.workload.writeWasm(wasm);
-  await Promise.all(engines.map(async (engine, index) => {
+  return new Map(await Promise.all(engines.map(async (engine, index) => {
     const path = await engine.prepare({ ...files, wasm });
     // Answers come in the order of commands, so concurrent loads in one driver get theirs.
     await engine.driver.load(loadId(id, index), engine.kind(files.workload), path);
-  }));
+    return [engine.name, path] as const;
+  })));
 }
 
 /** The number under which workload `workload` is loaded for engine `engine`. */

@@ -1,7 +1,7 @@
 /** What the benchmark says: ratios as JSON and as tables in Markdown, and whether they have become worse. */
 import type { EngineName } from './engines.js';
-import type { Measurement, Times } from './measure.js';
-import { type Estimate, estimateRatios, representative } from './statistics.js';
+import { countSittings, type Measurement, type Times } from './measure.js';
+import { type Estimate, estimateFromSittings, estimateRatios, median, representative } from './statistics.js';
 
 /** The ratios, in the order of the table: time of the first over time of the second, so below 1 the first is faster. Those whose engines are not there are left out. */
 const RATIOS: readonly (readonly [EngineName, EngineName])[] = [
@@ -33,14 +33,14 @@ const round = (value: number, digits = 4) => Number(value.toFixed(digits));
 const bounds = ({ low, high }: Estimate): [number, number] => [round(low), round(high)];
 
 /** The ratios of some workloads, each and the mean. */
-function estimate(times: Times): { each: Record<string, ByRatio<Estimate>>; mean: ByRatio<Estimate> } {
+function estimate(times: Times, estimateAll: typeof estimateRatios): { each: Record<string, ByRatio<Estimate>>; mean: ByRatio<Estimate> } {
   const names = [...times.keys()];
   const each: Record<string, ByRatio<Estimate>> = Object.fromEntries(names.map((name) => [name, {}]));
   const mean: ByRatio<Estimate> = {};
   for (const [top, bottom] of RATIOS) {
     const pairs = [...times.values()].map((byEngine) => ({ numerator: byEngine.get(top) ?? [], denominator: byEngine.get(bottom) ?? [] }));
     if (pairs.length === 0 || pairs.some(({ numerator, denominator }) => numerator.length === 0 || denominator.length === 0)) continue;
-    const estimates = estimateRatios(pairs);
+    const estimates = estimateAll(pairs);
     estimates.each.forEach((value, i) => { each[names[i]][`${top}/${bottom}`] = value; });
     mean[`${top}/${bottom}`] = estimates.mean;
   }
@@ -52,16 +52,16 @@ const mapEach = <T, U>(each: Record<string, ByRatio<T>>, change: (value: T) => U
 
 /** Works out the ratios. */
 export function summarize(kernels: Measurement, programs: Measurement, rounds: number): Results {
-  const [ofKernels, ofPrograms] = [estimate(kernels.times), estimate(programs.times)];
+  const [ofKernels, ofPrograms] = [estimate(kernels.times, estimateRatios), estimate(programs.times, estimateFromSittings)];
   const collect = <T>(change: (value: Estimate) => T): Ratios<T> => ({
     kernels: mapEach(ofKernels.each, change), geomean: mapRatios(ofKernels.mean, change), programs: mapEach(ofPrograms.each, change), programsGeomean: mapRatios(ofPrograms.mean, change),
   });
-  const milliseconds = [...kernels.times, ...programs.times]
-    .map(([name, byEngine]) => [name, Object.fromEntries([...byEngine].map(([engine, list]) => [engine, round(representative(list) / 1e6, 3)]))]);
+  const milliseconds = ({ times }: Measurement, middle: (list: readonly number[]) => number) =>
+    [...times].map(([name, byEngine]) => [name, Object.fromEntries([...byEngine].map(([engine, list]) => [engine, round(middle(list) / 1e6, 3)]))]);
   return {
     ...collect(({ ratio }) => round(ratio)),
     intervals: collect(bounds),
-    milliseconds: Object.fromEntries(milliseconds),
+    milliseconds: Object.fromEntries([...milliseconds(kernels, representative), ...milliseconds(programs, median)]),
     consumed: Object.fromEntries([...kernels.consumed, ...programs.consumed].map(([name, fuel]) => [name, Number(fuel)])),
     rounds,
   };
@@ -95,7 +95,7 @@ export function formatMarkdown(results: Results): string {
   return [
     ...formatTable('kernel', results),
     ...formatTable('program', results),
-    `Ratios of CPU time, below 1 where the first is faster; ${results.rounds} interleaved rounds, lower quartile of each engine's times; ± and the ranges are 95 % bootstrap intervals of the measurement.`,
+    `Ratios of CPU time, below 1 where the first is faster; ± and the ranges are 95 % intervals of the measurement. Kernels: lower quartile of ${results.rounds} interleaved rounds, bootstrap intervals. Programs: mean of ${countSittings(results.rounds)} sittings in new processes, Student's intervals.`,
     '',
   ].join('\n');
 }

@@ -4,7 +4,7 @@
  *     npm run bench -- --svg chart.svg --json results.json
  *     npm run bench -- --only fib,gemm,sqlite --rounds 21     # `kernels` and `programs` are names too
  *     npm run bench -- --check                                # against the committed results; fails when a ratio is worse beyond its interval
- *     npm run bench -- --counts                               # instructions of the kernels instead of times, counted by valgrind
+ *     npm run bench -- --counts                               # instructions instead of times, counted by valgrind
  *     WASMTIME_PYTHON=venv/bin/python npm run bench           # with wasmtime
  *
  * Progress goes to stderr, tables to stdout. Exit code 1: engines disagree, or something got worse.
@@ -15,10 +15,10 @@ import { join } from 'node:path';
 import yargs from 'yargs';
 import { type Compiler, openCompiler } from '../../compiler/index.js';
 import { drawChart } from './chart.js';
-import { countKernels, findGrowth, formatCounts, parseCounts } from './counts.js';
-import { closeEngines, type Engine, openKernelEngines, openProgramEngines } from './engines.js';
+import { countAll, findGrowth, formatCounts, parseCounts } from './counts.js';
+import { closeEngines, openKernelEngines, openProgramEngines } from './engines.js';
 import { SOURCE_DIR } from './kernels.js';
-import { type MeasureOptions, type Measurement, measureAll, prepareAll } from './measure.js';
+import { type MeasureOptions, type Measurement, measureAll, measureSittings, prepareAll } from './measure.js';
 import { findRegressions, formatMarkdown, parseResults, type Results, summarize } from './report.js';
 import { CLANG, findTool } from './toolchain.js';
 import { type Choice, chooseWorkloads, type Workload } from './workloads.js';
@@ -34,7 +34,7 @@ function parseArguments(args: readonly string[]) {
     .option('only', { type: 'string', describe: 'kernels and programs, separated by commas; "kernels" and "programs" are all of a kind' })
     .option('rounds', { type: 'number', describe: 'rounds of measurement [9; 3 with --quick]' })
     .option('quick', { type: 'boolean', default: false, describe: 'smaller and fewer: to see whether everything works' })
-    .option('counts', { type: 'boolean', default: false, describe: 'count instructions of the kernels (needs valgrind) instead of timing' })
+    .option('counts', { type: 'boolean', default: false, describe: 'count instructions (needs valgrind) instead of timing' })
     .option('json', { type: 'string', describe: 'write the results to this file' })
     .option('svg', { type: 'string', describe: 'draw a chart into this file' })
     .option('check', { type: 'string', describe: 'fail when a ratio is worse than in this file (without a name: in the committed results)' })
@@ -54,13 +54,15 @@ function showProgress(message: string): void {
 }
 
 /** Prepares and times some workloads. Engines are started for them, and ended. */
-async function measure(workloads: readonly Workload[], openEngines: () => Promise<Engine[]>, compiler: Compiler, options: MeasureOptions): Promise<Measurement> {
+async function measure(kind: keyof Choice, workloads: readonly Workload[], compiler: Compiler, options: MeasureOptions): Promise<Measurement> {
   if (workloads.length === 0) return { times: new Map(), consumed: new Map() };
-  const engines = await openEngines();
+  const engines = kind === 'kernels' ? await openKernelEngines(options.dir) : openProgramEngines();
   try {
     options.onProgress(`engines: ${engines.filter((engine) => engine.timed).map((engine) => engine.name).join(', ')}`);
-    await prepareAll(workloads, engines, compiler, options);
-    return await measureAll(workloads, engines, options);
+    const prepared = await prepareAll(workloads, engines, compiler, options);
+    if (kind === 'kernels') return await measureAll(workloads, engines, options);
+    closeEngines(engines);
+    return await measureSittings(workloads, () => openProgramEngines(true), prepared, options);
   } finally {
     closeEngines(engines);
   }
@@ -68,11 +70,12 @@ async function measure(workloads: readonly Workload[], openEngines: () => Promis
 
 async function time({ kernels, programs }: Choice, args: Arguments, dir: string, rounds: number): Promise<Results> {
   const handicap = args.handicap?.split(',') ?? [];
-  const options: MeasureOptions = { rounds, calls: args.quick ? 1 : 2, scale: args.quick ? 0.25 : 1, dir, handicap, onProgress: showProgress };
+  const effort = args.quick ? { calls: 1, warmUp: 1, pieces: 1, scale: 0.25 } : { calls: 2, warmUp: 2, pieces: 3, scale: 1 };
+  const options: MeasureOptions = { rounds, ...effort, dir, handicap, onProgress: showProgress };
   const compiler = await openCompiler({ workers: 2 });
   try {
-    const ofKernels = await measure(kernels, () => openKernelEngines(dir), compiler, options);
-    const ofPrograms = await measure(programs, async () => openProgramEngines(), compiler, options);
+    const ofKernels = await measure('kernels', kernels, compiler, options);
+    const ofPrograms = await measure('programs', programs, compiler, options);
     return summarize(ofKernels, ofPrograms, rounds);
   } finally {
     await compiler.close();
@@ -97,8 +100,8 @@ async function runTimes(choice: Choice, args: Arguments, dir: string): Promise<n
   return args.check === undefined ? 0 : judge(file, findRegressions(parseResults(readFileSync(file, 'utf8'), file), results));
 }
 
-async function runCounts({ kernels }: Choice, args: Arguments, dir: string): Promise<number> {
-  const counts = await countKernels(kernels, dir, args.handicap?.split(',') ?? [], showProgress);
+async function runCounts(choice: Choice, args: Arguments, dir: string): Promise<number> {
+  const counts = await countAll(choice, dir, args.handicap?.split(',') ?? [], showProgress);
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
   console.log(formatCounts(counts));
   if (args.json !== undefined) writeFileSync(args.json, `${JSON.stringify(counts, null, 1)}\n`);

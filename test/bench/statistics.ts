@@ -58,3 +58,29 @@ export function estimateRatios(pairs: readonly Pair[], resamples = 1000): { each
   }
   return { each: ratios.map((ratio, i) => interval(ratio, eachResampled[i])), mean: interval(geomean(ratios), meanResampled) };
 }
+
+/** The middle of a set of values; of an even number, the mean of the two in the middle. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
+}
+
+/** Student's t: 97.5 % of the distribution with 1, 2, ... degrees of freedom lie below. With more than these, it hardly changes. */
+const STUDENT = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145, 2.131];
+
+/** The ratio that the logarithms of some independent ones average to, and its 95 % interval: unbounded when there is only one. */
+function averageRatio(logs: readonly number[]): Estimate {
+  const mean = logs.reduce((sum, log) => sum + log, 0) / logs.length;
+  const variance = logs.reduce((sum, log) => sum + (log - mean) ** 2, 0) / (logs.length - 1);
+  const half = logs.length === 1 ? Number.POSITIVE_INFINITY : STUDENT[Math.min(logs.length - 1, STUDENT.length) - 1] * Math.sqrt(variance / logs.length);
+  return { ratio: Math.exp(mean), low: Math.exp(mean - half), high: Math.exp(mean + half) };
+}
+
+/**
+ * As estimateRatios, where each element of a pair comes from processes of its own. Then what varies from process to process (where things lie in memory, what the JavaScript engine has optimised)
+ * is between the elements, which are few: the interval is Student's, of the logarithms of their ratios.
+ */
+export function estimateFromSittings(pairs: readonly Pair[]): { each: Estimate[]; mean: Estimate } {
+  const logs = pairs.map(({ numerator, denominator }) => numerator.map((value, i) => Math.log(value / denominator[i])));
+  return { each: logs.map(averageRatio), mean: averageRatio(logs[0].map((_, i) => logs.reduce((sum, list) => sum + list[i], 0) / logs.length)) };
+}

@@ -17,8 +17,11 @@ export interface Workload {
   readonly writeWasm: (path: string) => Promise<void>;
 }
 
-/** Starts a process that runs programs in an engine (program-driver.ts). */
-export const openProgramDriver = (engine: string): Driver => new Driver(process.execPath, [...V8_FLAGS, fileURLToPath(new URL('./program-driver.js', import.meta.url)), engine]);
+/** Starts a process that runs programs in an engine (program-driver.ts). @param under a command that is to run Node, such as valgrind's. */
+export function openProgramDriver(engine: string, under: readonly string[] = [], env?: NodeJS.ProcessEnv): Driver {
+  const [command, ...args] = [...under, process.execPath, ...V8_FLAGS, '--expose-gc', fileURLToPath(new URL('./program-driver.js', import.meta.url)), engine];
+  return new Driver(command, args, env);
+}
 
 /** Writes the module that a program compiles: some packages have it inside their JavaScript. */
 async function recordModule(name: string, path: string): Promise<void> {
