@@ -41,7 +41,7 @@
     {
       'target_name': 'addon',
       'dependencies': ['wasm_aot'],
-      'sources': ['<!@(node .ci/native.mjs --sources runtime-c "^addon.*[.]c$")'],
+      'sources': ['<!@(node .ci/native.mjs --sources runtime-c "^(addon.*|sha256)[.]c$")'],
       'include_dirs': ['runtime-c', 'runtime-c/include'],
       # An addon that only a worker loaded is unloaded when the worker ends; its code may still be on a stack.
       'ldflags': ['-Wl,-z,nodelete', "-Wl,-rpath,'$$ORIGIN'"],

@@ -4,15 +4,13 @@
  * An entry is one file, written beside its place and renamed, so that concurrent builders of one module both succeed and a
  * reader never sees half a file. A hit touches the file; when the cache outgrows its limit, the least recently used go.
  */
-import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ABI_VERSION } from '../runtime-c/abi.js';
 import { native } from '../loader/native.js';
-import { parseSize } from './cli/size.js';
-import { type BuildOptions, type BuildResult, resolveOptions } from './options.js';
+import { type BuildOptions, type BuildResult, parseSize, resolveOptions } from './options.js';
 
 /** Bytes that the cache may hold after an insertion, unless the environment says otherwise. */
 const DEFAULT_LIMIT = 1024 ** 3;
@@ -40,27 +38,29 @@ export function packageVersion(): string {
   return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version as string;
 }
 
+const hashOf = (text: string): string => native().sha256(Buffer.from(text));
+/** The name of a temporary file that is to be renamed: nobody else's, and if it is, opening it with `wx` fails. */
+const besideOf = (path: string): string => `${path}.${process.pid}-${Math.random().toString(36).slice(2, 10)}.tmp`;
+
 /** What the stamp file remembers: the compiler's files with their sizes and times when they were hashed, and what came out. */
 interface Stamp { readonly names: readonly string[]; readonly seen: string; readonly hash: string }
 
-const CODEGEN = 'codegen.node';
+/** Where this file lies, with the rest of the compiler. */
+const ROOT = fileURLToPath(new URL('.', import.meta.url));
+const CODEGEN = '../../build/Release/codegen.node';
 
-/** Where one of the compiler's files is. */
-const compilerFile = (name: string): string => fileURLToPath(new URL(name === CODEGEN ? `../../build/Release/${CODEGEN}` : name, import.meta.url));
-
-/** Names of the compiler's files: what decides what is built, and not where it lies or when it was made. */
+/** The files that decide what is built, relative to `ROOT`: the compiler's, but for the command line, and what it shares with the loader. */
 function compilerFiles(): string[] {
-  const root = fileURLToPath(new URL('.', import.meta.url));
-  const names = (readdirSync(root, { recursive: true }) as string[]).filter((name) => name.endsWith('.js') && !name.startsWith('cli')).sort();
+  const modules = ['', '../loader/', '../runtime-c/'].flatMap((folder) => (readdirSync(join(ROOT, folder), { recursive: true }) as string[]).map((name) => folder + name));
+  const names = modules.filter((name) => name.endsWith('.js') && !name.startsWith('cli')).sort();
   // Without the addon there is nothing to build with, as the compiler will say itself.
-  return statSync(compilerFile(CODEGEN), { throwIfNoEntry: false }) ? [...names, CODEGEN] : names;
+  return statSync(ROOT + CODEGEN, { throwIfNoEntry: false }) ? [...names, CODEGEN] : names;
 }
 
-/** Paths, sizes and times of files: other when one of them is. */
-const describeFiles = (names: readonly string[]): string => names.map((name) => {
-  const path = compilerFile(name);
-  const stat = statSync(path, { throwIfNoEntry: false });
-  return `${path}\0${stat?.size}\0${stat?.mtimeMs}\0${stat?.ino}`;
+/** Where the compiler lies, and sizes and times of its files: other when one of them is. */
+const describeFiles = (names: readonly string[]): string => ROOT + names.map((name) => {
+  const stat = statSync(ROOT + name, { throwIfNoEntry: false });
+  return `${name}\0${stat?.size}\0${stat?.mtimeMs}\0${stat?.ctimeMs}\0${stat?.ino}`;
 }).join('\n');
 
 /**
@@ -75,12 +75,10 @@ function compilerStamp(folder: string): string {
   } catch { /* the first time, or damaged */ }
   const names = compilerFiles();
   const seen = describeFiles(names);
-  const sum = createHash('sha256');
-  for (const name of names) sum.update(`${name}\0`).update(createHash('sha256').update(readFileSync(compilerFile(name))).digest());
-  const hash = sum.digest('hex');
+  const hash = hashOf(names.map((name) => `${name}\0${native().sha256(readFileSync(ROOT + name))}`).join('\n'));
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const beside = `${file}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
+    const beside = besideOf(file);
     writeFileSync(beside, JSON.stringify({ names, seen, hash } satisfies Stamp), { flag: 'wx' });
     renameSync(beside, file);
   } catch { /* a cache that cannot be written is no obstacle */ }
@@ -94,7 +92,7 @@ export function cacheKey(bytes: Uint8Array, options: BuildOptions, sourceMap = '
   const what = { ...rest, costTable: costTable?.sha256, version: packageVersion(), abi: ABI_VERSION, compiler: compilerStamp(cacheFolder()), node: process.version };
   // `native` differs from machine to machine, and a home folder may be shared between them.
   const cpu = rest.cpu.includes('native') ? String(native().cpuFeatures) : '';
-  return createHash('sha256').update(JSON.stringify([Object.entries(what).sort(), cpu, sourceMap])).update('\0').update(bytes).digest('hex');
+  return hashOf(JSON.stringify([Object.entries(what).sort(), cpu, sourceMap, native().sha256(bytes)]));
 }
 
 export interface CachedArtifact {
@@ -146,7 +144,7 @@ function touch(path: string): boolean {
 
 function insert(folder: string, path: string, artifact: Uint8Array): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const beside = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
+  const beside = besideOf(path);
   try {
     writeFileSync(beside, artifact, { flag: 'wx' });
     chmodSync(beside, 0o500);

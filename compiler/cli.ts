@@ -2,11 +2,10 @@
 /**
  * The program `wasm-aot`: picks the command, and turns every failure into a message and an exit code (`diagnostics.ts`).
  *
- * Commands are loaded on demand: `run` and `inspect` of an artifact must start fast and work without LLVM.
+ * Commands are loaded on demand, and so is everything that a run without complaints does not need: `run` and `inspect` of an artifact must start fast and work without LLVM. A module takes
+ * about 0.7 ms to load; a test (warm.test.ts) knows which those of a warm `run` are.
  */
-import { ABI_VERSION } from '../runtime-c/abi.js';
-import { COMMANDS, type CommandRow, helpText, type ParsedArguments, parseArguments, usageError } from './cli/arguments.js';
-import { complain } from './cli/output.js';
+import { COMMANDS, type CommandRow, type ParsedArguments, parseArguments, usageError } from './cli/arguments.js';
 import { CompileError, ExitCode, formatDiagnostic } from './diagnostics.js';
 import { nearestName } from './options.js';
 
@@ -27,20 +26,25 @@ async function runtimeVersion(): Promise<string> {
   }
 }
 
+type Stream = 'standardOutput' | 'standardError';
+const print = async (text: string, to: Stream = 'standardOutput'): Promise<void> => { (await import('./cli/output.js'))[to]().write(text); };
+const printHelp = async (command?: CommandRow, to?: Stream): Promise<void> => print((await import('./cli/help.js')).helpText(command), to);
+
 /** Runs one command line. Returns the exit code. */
 async function main(args: readonly string[]): Promise<number> {
   const [first, ...rest] = args;
   if (first === '--version' || first === '-V') {
+    const { ABI_VERSION } = await import('../runtime-c/abi.js');
     const { packageVersion } = await import('./cache.js');
-    process.stdout.write(`wasm-aot ${packageVersion()}, ABI ${ABI_VERSION}, Node ${process.versions.node}\n${await runtimeVersion()}\n`);
+    await print(`wasm-aot ${packageVersion()}, ABI ${ABI_VERSION}, Node ${process.versions.node}\n${await runtimeVersion()}\n`);
     return ExitCode.ok;
   }
   if (first === '--help' || first === '-h' || first === 'help') {
-    process.stdout.write(helpText(COMMANDS.find((row) => row.name === rest[0])));
+    await printHelp(COMMANDS.find((row) => row.name === rest[0]));
     return ExitCode.ok;
   }
   if (first === undefined) {
-    process.stderr.write(helpText());
+    await printHelp(undefined, 'standardError');
     return ExitCode.usage;
   }
   const command = COMMANDS.find((row) => row.name === first);
@@ -50,7 +54,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const parsed = parseArguments(command, rest);
   if (parsed.options.help) {
-    process.stdout.write(helpText(command));
+    await printHelp(command);
     return ExitCode.ok;
   }
   try {
@@ -58,7 +62,7 @@ async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (parsed.options.json && error instanceof CompileError) {
       const { toJson } = await import('./cli/build.js');
-      process.stdout.write(`${JSON.stringify({ errors: error.errors.map(toJson) }, undefined, 2)}\n`);
+      await print(`${JSON.stringify({ errors: error.errors.map(toJson) }, undefined, 2)}\n`);
     }
     throw error;
   }
@@ -66,6 +70,7 @@ async function main(args: readonly string[]): Promise<number> {
 
 /** Writes what went wrong. Returns the exit code. */
 async function report(error: unknown): Promise<number> {
+  const { complain } = await import('./cli/output.js');
   if (error instanceof CompileError) {
     for (const diagnostic of error.errors) {
       complain(formatDiagnostic({ ...diagnostic, note: undefined }));
@@ -77,16 +82,6 @@ async function report(error: unknown): Promise<number> {
   const { message, exitCode } = describeFailure(error);
   complain(message);
   return exitCode;
-}
-
-for (const stream of [process.stdout, process.stderr]) {
-  // Node makes a pipe non-blocking when its stream is first looked at. A guest writes to the descriptor itself, and would lose what a full pipe refuses.
-  (stream as unknown as { _handle?: { setBlocking?: (on: boolean) => void } })._handle?.setBlocking?.(true);
-  // A reader that went away (`wasm-aot inspect x | head -1`) is no failure of ours; 128 + SIGPIPE, as a shell would have it.
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(141);
-    throw error;
-  });
 }
 
 main(process.argv.slice(2)).catch(report).then((code) => { process.exitCode = code; });

@@ -9,7 +9,8 @@ import { isMachO, readMachO, signPages } from '../loader/macho.js';
 import { Arch, DESCRIPTOR_STRUCTS, DESCRIPTOR_SYMBOL, MACHO_TABLES_SEGMENT, NOTE_HEADER, NOTE_NAME, layoutStruct } from '../runtime-c/abi.js';
 import { CompileError } from './diagnostics.js';
 import { locateLinker } from './llvm/locate.js';
-import { DEFAULT_TRIPLE, findTarget } from './llvm/target.js';
+import { findTarget } from './llvm/target.js';
+import { DEFAULT_TRIPLE } from './options.js';
 
 export interface LinkOptions {
   /** The artifact's DT_SONAME (Mach-O: its install name). */

@@ -2,7 +2,6 @@
 import { availableParallelism, totalmem } from 'node:os';
 import type { FuelModeName } from '../runtime-c/abi.js';
 import { CompileError, type Diagnostic } from './diagnostics.js';
-import { DEFAULT_TRIPLE, TARGETS } from './llvm/target.js';
 import type { CostTable } from './metering/cost.js';
 import type { CompileProfile } from './profile.js';
 
@@ -12,6 +11,11 @@ export type EmitKind = 'artifact' | 'obj' | 'asm' | 'ir' | 'bc';
 /** CPU levels of an x86-64 artifact (x86-64 psABI, micro-architecture levels). `baseline` is the lowest that can be compiled for, v2; `native` is this machine. */
 export const CPU_LEVELS = ['baseline', 'v2', 'v3', 'v4', 'native'] as const;
 export type CpuLevel = (typeof CPU_LEVELS)[number];
+/** Triples of the machines that there is code for; what differs between them is in `llvm/target.ts`. */
+export const TRIPLES = ['x86_64-unknown-linux-gnu', 'aarch64-unknown-linux-gnu', 'x86_64-apple-darwin', 'arm64-apple-darwin'] as const;
+export type Triple = (typeof TRIPLES)[number];
+/** What `build` compiles for unless told otherwise. */
+export const DEFAULT_TRIPLE: Triple = 'x86_64-unknown-linux-gnu';
 
 export interface BuildOptions {
   /** Name of the input, for messages and the manifest. Default `module.wasm`. */
@@ -89,7 +93,7 @@ const ALLOWED: { readonly [K in keyof BuildOptions]?: readonly unknown[] } = {
   debug: [true, false],
   profile: [true, false],
   nan: ['native', 'canonical'],
-  target: TARGETS.map((row) => row.triple),
+  target: TRIPLES,
   emit: ['artifact', 'obj', 'asm', 'ir', 'bc'],
 };
 const NAMES: readonly (keyof BuildOptions)[] = ['name', 'optLevel', 'fuel', 'costTable', 'debug', 'pathMap', 'readSourceMap', 'nan', 'target', 'cpu', 'features', 'emit', 'jobs', 'memoryBudget', 'profile', 'onProgress'];
@@ -153,4 +157,18 @@ export function nearestName(name: string, known: readonly string[]): string {
     return row[b.length];
   };
   return [...known].sort((x, y) => distance(name.toLowerCase(), x.toLowerCase()) - distance(name.toLowerCase(), y.toLowerCase()))[0];
+}
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
+
+/**
+ * A number of bytes as people write it: with K, M, G or T behind it for their powers of 1024.
+ * @param name where it was written, for the message.
+ * @throws {CompileError} of kind `usage`.
+ */
+export function parseSize(text: string, name: string): number {
+  const match = /^(\d{1,12})([KMGT]?)i?B?$/i.exec(text);
+  const bytes = match ? Number(match[1]) * UNITS[match[2].toUpperCase()] : 0;
+  if (Number.isSafeInteger(bytes) && bytes >= 1) return bytes;
+  throw new CompileError({ kind: 'usage', message: `${name} cannot be ${JSON.stringify(text)}`, note: 'it is a number of bytes, such as 500M or 2G' });
 }

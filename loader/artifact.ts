@@ -1,15 +1,11 @@
-/**
- * Artifact files. `readArtifact` reads one as data, without the native runtime and without mapping it, so it also works for artifacts of other machines;
- * `openArtifact` maps one that is for this machine.
- */
+/** Artifact files as data: read without the native runtime and without mapping them, so those of other machines as well. What maps one is in module.ts. */
 import { createHash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
-import { ABI_VERSION, Arch, CpuFeature, DESCRIPTOR_STRUCTS, FuelMode, type FuelModeName, layoutStruct, NOTE_FUNCTIONS, NOTE_HEADER, NOTE_MANIFEST, NOTE_NAME, Os } from '../runtime-c/abi.js';
+import { ABI_VERSION, Arch, cpuFeatureNames, DESCRIPTOR_STRUCTS, FuelMode, type FuelModeName, layoutStruct, NOTE_FUNCTIONS, NOTE_HEADER, NOTE_MANIFEST, NOTE_NAME, Os } from '../runtime-c/abi.js';
 import { readElf } from './elf.js';
 import { ArtifactError } from './errors.js';
 import { checkSignature, isMachO, type MachOFile, type Range, readMachO } from './macho.js';
-import type { Manifest } from './manifest.js';
-import { type NativeArtifact, native } from './native.js';
+import { type Manifest, parseManifest } from './manifest.js';
 import type { Note, Refuse } from './notes.js';
 
 /** What the header note of an artifact says. */
@@ -36,11 +32,6 @@ const HASH_SIZE = 32;
 const HEADER_LAYOUT = layoutStruct(DESCRIPTOR_STRUCTS.find((s) => s.name === 'note_header') as (typeof DESCRIPTOR_STRUCTS)[number]);
 
 const nameOf = <T extends Record<string, number>>(table: T, code: number): keyof T | undefined => Object.keys(table).find((name) => table[name] === code);
-
-/** Names of the CPU features in a bit set. */
-export function cpuFeatureNames(set: bigint): string[] {
-  return Array.from({ length: 64 }, (_, bit) => bit).filter((bit) => set >> BigInt(bit) & 1n).map((bit) => nameOf(CpuFeature, bit) ?? `feature ${bit}`);
-}
 
 function readFile(path: string): Buffer {
   let fd: number | undefined;
@@ -110,17 +101,6 @@ export function hashArtifact(bytes: Buffer, sealed: Range, masked: readonly Rang
   return hash.update(bytes.subarray(at, sealed.end)).digest('hex');
 }
 
-function parseManifest(text: string, refuse: Refuse): Manifest {
-  let manifest: unknown;
-  try {
-    manifest = JSON.parse(text);
-  } catch {
-    refuse('damaged: its manifest is no JSON');
-  }
-  if (typeof manifest !== 'object' || manifest === null || (manifest as Manifest).schema !== 1) refuse('its manifest has an unknown schema');
-  return manifest as Manifest;
-}
-
 /** An artifact's file after structure, size and hash have been checked: its bytes, and the parts of it that its notes hold. */
 export interface ArtifactFile extends ArtifactInfo { readonly bytes: Buffer; readonly functions: Buffer | undefined }
 
@@ -149,17 +129,4 @@ export function readArtifactFile(path: string): ArtifactFile {
 export function readArtifact(path: string): ArtifactInfo {
   const { header, manifest } = readArtifactFile(path);
   return { header, manifest };
-}
-
-/** An artifact that is mapped, with its manifest. */
-export interface OpenArtifact extends Omit<NativeArtifact, 'manifest'> { readonly path: string; readonly manifest: Manifest }
-
-/**
- * Verifies an artifact, then maps it.
- * @throws {ArtifactError} of any kind.
- */
-export function openArtifact(path: string): OpenArtifact {
-  const opened = native().artifactOpen(path);
-  const refuse = (what: string): never => { throw new ArtifactError('format', `${path}: ${what}`); };
-  return { ...opened, path, manifest: parseManifest(opened.manifest, refuse) };
 }

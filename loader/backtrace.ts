@@ -3,7 +3,7 @@
  * formatting - is done when somebody looks at `stack`.
  */
 import { native } from './native.js';
-import { type Symbols, symbolsOf } from './symbols.js';
+import type { Symbols } from './symbols.js';
 import type { AnyFunction } from './values.js';
 
 /** A place in the sources that the module was made of. */
@@ -50,6 +50,13 @@ interface Trace {
   readonly places: number[];
 }
 
+let findSymbols: (hash: string, path: string) => Symbols | undefined = () => undefined;
+
+/** Says where symbols come from. symbols.ts does so while it is being imported; without it (`wasm-aot run`, which reports failures without their stacks) there are no frames of wasm. */
+export function provideSymbols(find: typeof findSymbols): void {
+  findSymbols = find;
+}
+
 /** Where an error has its trace: not in a WeakMap, whose entries would burden the garbage collector of a program with many errors. */
 const TRACE = Symbol('trace');
 
@@ -77,7 +84,7 @@ function describeSources({ sources }: Symbols, offset: number): SourceFrame[] {
 
 /** The frames that one address stands for: several where LLVM inlined wasm functions; none for an adapter, or when the file is gone. */
 function describe({ artifact, address }: Group[number]): WasmFrame[] {
-  const symbols = symbolsOf(artifact.slice(0, 64), artifact.slice(65));
+  const symbols = findSymbols(artifact.slice(0, 64), artifact.slice(65));
   if (!symbols) return [];
   const places = symbols.frames.find(address);
   return places.map(({ name, line }, i) => {

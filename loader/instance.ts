@@ -1,8 +1,8 @@
 /** Instances. */
 import { FuelMode } from '../runtime-c/abi.js';
-import type { OpenArtifact } from './artifact.js';
 import { type Imports, resolveImports } from './imports.js';
 import type { CallLimits } from './interrupt.js';
+import type { OpenArtifact } from './module.js';
 import { native } from './native.js';
 import { type Fuel, keepAlive, refuseUnknownOptions, Store, toFuel, UNLIMITED } from './store.js';
 

@@ -1,5 +1,6 @@
 /** The manifest: what an artifact says of itself, as JSON in its NOTE_MANIFEST note. Read by the loader and by `inspect`; written by the compiler. */
 import type { FuelModeName } from '../runtime-c/abi.js';
+import type { Refuse } from './notes.js';
 
 /** A reference type, as in the text format: `(ref func)`, `(ref null 3)`; numbers are indices in `types`. */
 export type ManifestRefType =
@@ -38,4 +39,16 @@ export interface Manifest {
   memories: { min: number; max?: number; imported: boolean }[];
   functions: { imported: number; defined: number };
   start: boolean;
+}
+
+/** The manifest in the text of the note. `refuse` throws for one that cannot be read. */
+export function parseManifest(text: string, refuse: Refuse): Manifest {
+  let manifest: unknown;
+  try {
+    manifest = JSON.parse(text);
+  } catch {
+    refuse('damaged: its manifest is no JSON');
+  }
+  if (typeof manifest !== 'object' || manifest === null || (manifest as Manifest).schema !== 1) refuse('its manifest has an unknown schema');
+  return manifest as Manifest;
 }

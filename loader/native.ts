@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isMainThread, threadId } from 'node:worker_threads';
 import { ABI_VERSION } from '../runtime-c/abi.js';
 import type { AnyFunction } from './values.js';
 
@@ -49,6 +48,8 @@ export interface Native {
   readonly abiVersion: number;
   /** Bit set of CpuFeature: what code may use here. */
   readonly cpuFeatures: bigint;
+  /** Whether this is the thread that the process began with, which is no worker. */
+  readonly isFirstThread: boolean;
   setup(hooks: Hooks, threadId: number): void;
   /** Keeps an addon that is loaded from being unloaded when the worker that loaded it ends. */
   keepLoaded(path: string): boolean;
@@ -58,6 +59,8 @@ export interface Native {
   stats(): { stores: number; handles: number };
   /** Does nothing: what a Node-API call costs. */
   nothing(): void;
+  /** The digest of bytes, in hexadecimal: node:crypto takes longer to load than most modules to hash. */
+  sha256(bytes: Uint8Array): string;
   artifactVerify(path: string): void;
   artifactOpen(path: string): NativeArtifact;
   storeNew(store: object, values: unknown[]): void;
@@ -161,6 +164,11 @@ function loadAddon(): Native {
   }
 }
 
+/** Which thread this is. The module that knows takes a millisecond to load, so it is asked by workers, and where Node runs in a thread of somebody's program. */
+function threadOf(addon: Native): { readonly isMainThread: boolean; readonly threadId: number } {
+  return addon.isFirstThread ? { isMainThread: true, threadId: 0 } : createRequire(import.meta.url)('node:worker_threads');
+}
+
 /**
  * The addon, loaded and set up on first use in each thread.
  * @throws {Error} saying what to run when it isn't built, cannot be loaded, or is of another version.
@@ -171,6 +179,7 @@ export function native(): Native {
   if (addon.abiVersion !== ABI_VERSION) {
     throw new Error(`wasm-aot: the native runtime has ABI version ${addon.abiVersion}, this loader ${ABI_VERSION}: build it again ("npm run build")`);
   }
+  const { isMainThread, threadId } = threadOf(addon);
   addon.setup(hooks as Hooks, threadId);
   // The process ends when its workers have, and wasm in them does not hear that they should.
   if (isMainThread) process.on('exit', () => addon.interruptThreads(undefined));

@@ -1,6 +1,7 @@
 /** What an artifact's file says of its code: the wasm functions and operators that addresses are of, their names, and the sources of these. Read when the first error needs it. */
 import { MACHO_FRAMES, MACHO_SOURCES, SECTION_FRAMES, SECTION_SOURCES } from '../runtime-c/abi.js';
 import { type ArtifactFile, readArtifactFile } from './artifact.js';
+import { provideSymbols } from './backtrace.js';
 import { readSections } from './elf-sections.js';
 import { isMachO, readMachO } from './macho.js';
 import { PlaceTable } from './place-table.js';
@@ -58,7 +59,7 @@ export function readSymbols(file: ArtifactFile): Symbols | undefined {
 const cache = new Map<string, Symbols | undefined>();
 
 /** The symbols of the artifact with this hash; undefined when the file at its path is another one by now, or cannot be read. */
-export function symbolsOf(hash: string, path: string): Symbols | undefined {
+function symbolsOf(hash: string, path: string): Symbols | undefined {
   if (cache.has(hash)) return cache.get(hash);
   let symbols: Symbols | undefined;
   try {
@@ -70,3 +71,5 @@ export function symbolsOf(hash: string, path: string): Symbols | undefined {
   cache.set(hash, symbols);
   return symbols;
 }
+
+provideSymbols(symbolsOf);

@@ -92,6 +92,12 @@ export const CpuFeature = {
 } as const;
 export type CpuFeatureName = keyof typeof CpuFeature;
 
+/** Names of the CPU features in a bit set. */
+export function cpuFeatureNames(set: bigint): string[] {
+  const names = new Map<number, string>(Object.entries(CpuFeature).map(([name, bit]) => [bit, name]));
+  return Array.from({ length: 64 }, (_, bit) => bit).filter((bit) => set >> BigInt(bit) & 1n).map((bit) => names.get(bit) ?? `feature ${bit}`);
+}
+
 /** The psABI's micro-architecture levels of x86-64, ascending: what each adds to the one before, as far as CpuFeature names it. */
 export const CPU_LEVEL_TABLE = [
   { name: 'v2', adds: ['sse3', 'ssse3', 'sse4.1', 'sse4.2', 'popcnt', 'cx16'] },

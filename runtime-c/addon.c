@@ -4,10 +4,16 @@
 #endif
 #include <dlfcn.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
+#include <unistd.h>
 
 #include "addon.h"
+#include "sha256.h"
 
 bool addon_args(napi_env env, napi_callback_info info, size_t count, napi_value *argv) {
   return napi_get_cb_info(env, info, &count, argv, NULL, NULL) == napi_ok;
@@ -71,11 +77,40 @@ static napi_value collect(napi_env env, napi_callback_info info) {
   return addon_undefined(env);
 }
 
+/* sha256(bytes): the digest of an Uint8Array, in hexadecimal */
+static napi_value sha256(napi_env env, napi_callback_info info) {
+  napi_value argv[1], result = NULL;
+  napi_typedarray_type type;
+  size_t length = 0;
+  void *bytes = NULL;
+  if (!addon_args(env, info, 1, argv) || napi_get_typedarray_info(env, argv[0], &type, &length, &bytes, NULL, NULL) != napi_ok || type != napi_uint8_array) {
+    return addon_type_error(env, "not an Uint8Array");
+  }
+  struct waot_sha256 sha;
+  uint8_t digest[32];
+  char text[64];
+  waot_sha256_init(&sha);
+  if (length > 0) waot_sha256_update(&sha, bytes, length);
+  waot_sha256_final(&sha, digest);
+  for (int i = 0; i < 64; i++) text[i] = "0123456789abcdef"[digest[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15];
+  napi_create_string_latin1(env, text, sizeof text, &result);
+  return result;
+}
+
 /* nothing(): what a Node-API call alone costs, for bench:runtime */
 static napi_value nothing(napi_env env, napi_callback_info info) {
   (void)env;
   (void)info;
   return NULL;
+}
+
+/* Whether this is the thread that the process began with: Node's main thread, if so, for workers have threads of their own. */
+static bool is_first_thread(void) {
+#if defined(__linux__)
+  return syscall(SYS_gettid) == getpid();
+#else
+  return pthread_main_np() == 1;
+#endif
 }
 
 static void finalize_env(napi_env env, void *data, void *hint) {
@@ -102,6 +137,7 @@ static const napi_property_descriptor functions[] = {
   FUNCTION("keepLoaded", keep_loaded),
   FUNCTION("collect", collect),
   FUNCTION("stats", addon_store_stats),
+  FUNCTION("sha256", sha256),
   FUNCTION("nothing", nothing),
   FUNCTION("artifactVerify", addon_artifact_verify),
   FUNCTION("artifactOpen", addon_artifact_open),
@@ -142,7 +178,7 @@ NAPI_MODULE_INIT() {
   e->env = env;
   e->next_id = 1;
   e->epoch = 1;
-  napi_value version, abi, cpu;
+  napi_value version, abi, cpu, first;
   if (napi_set_instance_data(env, e, finalize_env, NULL) != napi_ok) {
     free(e);
     return addon_type_error(env, "cannot set up the addon");
@@ -156,5 +192,7 @@ NAPI_MODULE_INIT() {
   napi_set_named_property(env, exports, "abiVersion", abi);
   napi_create_bigint_uint64(env, waot_cpu_features(), &cpu);
   napi_set_named_property(env, exports, "cpuFeatures", cpu);
+  napi_get_boolean(env, is_first_thread(), &first);
+  napi_set_named_property(env, exports, "isFirstThread", first);
   return exports;
 }

@@ -4,9 +4,11 @@ import type { Arguments, DetailedArguments, Options } from 'yargs-parser';
 import { CompileError } from '../diagnostics.js';
 import { nearestName } from '../options.js';
 
-const { resolve } = createRequire(import.meta.url);
-/** The parser of yargs alone: the rest of yargs takes 40 ms of processor time to load, which `run` has no use for. */
-const yargsParser = createRequire(resolve('yargs'))('yargs-parser') as { detailed(args: readonly string[], options: Options): DetailedArguments };
+/** The parser of yargs alone: the rest of yargs takes 40 ms of processor time to load, which `run` has no use for. The parser takes 7, which a command without options does without. */
+function loadParser(): { detailed(args: readonly string[], options: Options): DetailedArguments } {
+  const { resolve } = createRequire(import.meta.url);
+  return createRequire(resolve('yargs'))('yargs-parser');
+}
 
 /** One option. `value` names the argument in the help; an option without one is a switch. */
 export interface OptionRow {
@@ -106,7 +108,8 @@ export function usageError(message: string, note?: string): CompileError {
   return new CompileError({ kind: 'usage', message, note });
 }
 
-const dashed = (name: string): string => (name.length === 1 ? `-${name}` : `--${name}`);
+/** An option as it is written. */
+export const dashed = (name: string): string => (name.length === 1 ? `-${name}` : `--${name}`);
 
 /** Parses the arguments after the command's name. @throws {CompileError} of kind `usage`, naming the nearest known option. */
 export function parseArguments(command: CommandRow, args: readonly string[]): ParsedArguments {
@@ -130,10 +133,11 @@ export function parseArguments(command: CommandRow, args: readonly string[]): Pa
 
 /** What yargs makes of the options. @throws {CompileError} for one at the end that lacks its value: the parser has no other complaint. */
 function parse(command: CommandRow, args: readonly string[]): Arguments {
+  if (args.length === 0) return { _: [] };
   const rows = command.options;
   const names = (wanted: (row: OptionRow) => boolean): string[] => rows.filter(wanted).map((row) => row.name);
   const withValue = names((row) => row.value !== undefined);
-  const { argv, error } = yargsParser.detailed(args, {
+  const { argv, error } = loadParser().detailed(args, {
     alias: Object.fromEntries(rows.flatMap((row) => (row.alias ? [[row.name, [row.alias]]] : []))),
     string: withValue,
     boolean: names((row) => row.value === undefined),
@@ -167,35 +171,4 @@ function indexOfFile(command: CommandRow, args: readonly string[]): number {
     if (row?.value) i++;
   }
   return args.length;
-}
-
-const width = (): number => Math.min(process.stdout.columns ?? 100, 120);
-const helpLabel = (row: OptionRow): string =>
-  [row.alias, row.name].filter((n): n is string => n !== undefined).sort((a, b) => a.length - b.length).map(dashed).join(', ') + (row.value ? ` ${row.value}` : '');
-
-/** Lines of two columns, the second wrapped to the terminal. */
-function columns(rows: readonly (readonly [string, string])[]): string {
-  const left = Math.max(...rows.map(([a]) => a.length)) + 4;
-  const room = Math.max(width() - left, 30);
-  return rows.map(([a, b]) => {
-    const lines = [''];
-    for (const word of b.split(' ')) {
-      const last = lines[lines.length - 1];
-      if (last && last.length + word.length + 1 > room) lines.push(word);
-      else lines[lines.length - 1] = last ? `${last} ${word}` : word;
-    }
-    return `  ${a.padEnd(left - 2)}${lines.join(`\n${' '.repeat(left)}`)}`;
-  }).join('\n');
-}
-
-/** The help of one command, or of the program: one screen, ending in examples. */
-export function helpText(command?: CommandRow): string {
-  if (command) {
-    return `${command.help}.\n\nUsage: wasm-aot ${command.synopsis}\n\nOptions:\n${columns(command.options.map((row) => [helpLabel(row), row.help] as const))}\n\n`
-      + `Examples:\n${columns(command.examples)}\n`;
-  }
-  return 'wasm-aot compiles WebAssembly ahead of time into native code that is metered, and runs it.\n\n'
-    + `Usage:\n${columns(COMMANDS.map((row) => [`wasm-aot ${row.synopsis}`, row.help] as const))}\n\n`
-    + `Options:\n${columns([['--help, COMMAND --help', 'Show help, of a command with all its options. E.g. wasm-aot run --help'], ['--version', 'Show versions. E.g. wasm-aot --version']])}\n\n`
-    + `Examples:\n${columns(COMMANDS.flatMap((row) => row.examples.slice(0, row.name === 'run' ? 3 : 1)))}\n`;
 }

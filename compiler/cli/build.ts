@@ -2,13 +2,13 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { basename, dirname, extname } from 'node:path';
 import { CompileError, type Diagnostic, ExitCode, formatDiagnostic } from '../diagnostics.js';
-import { DEFAULT_TRIPLE, findTarget } from '../llvm/target.js';
-import type { BuildResult, BuildStats, EmitKind } from '../options.js';
+import { findTarget } from '../llvm/target.js';
+import { type BuildResult, type BuildStats, DEFAULT_TRIPLE, type EmitKind } from '../options.js';
 import { type ParsedArguments, usageError } from './arguments.js';
 import { explainIo, oneOf, readBuildFlags, readInput } from './flags.js';
 import { describeProfile } from './profile.js';
 import { sourceMapReader } from './source-map.js';
-import { complain, formatBytes, formatCount, formatTime, openProgress } from './output.js';
+import { complain, formatBytes, formatCount, formatTime, openProgress, standardOutput } from './output.js';
 
 type Options = ParsedArguments['options'];
 const EXTENSION: Record<Exclude<EmitKind, 'artifact'>, string> = { obj: '.o', asm: '.s', ir: '.ll', bc: '.bc' };
@@ -60,7 +60,7 @@ async function writeResult(output: string, emit: EmitKind, result: BuildResult):
   const parts = (emit === 'obj' || emit === 'bc') && result.parts && result.parts.length > 1 ? result.parts : undefined;
   if (output === '-') {
     if (parts) throw usageError(`there are ${parts.length} files, which standard output cannot take`, 'name a file with -o');
-    await new Promise<void>((resolve, reject) => { process.stdout.write(result.artifact, (error) => (error ? reject(error) : resolve())); });
+    await new Promise<void>((resolve, reject) => { standardOutput().write(result.artifact, (error) => (error ? reject(error) : resolve())); });
     return [];
   }
   const { writeArtifact } = await import('../link.js');
@@ -76,15 +76,15 @@ async function writeResult(output: string, emit: EmitKind, result: BuildResult):
 
 function report(options: Options, files: readonly string[], { stats, warnings }: BuildResult): void {
   if (options.json) {
-    process.stdout.write(`${JSON.stringify({ output: files.length === 1 ? files[0] : files, warnings: warnings.map(toJson), stats }, undefined, 2)}\n`);
+    standardOutput().write(`${JSON.stringify({ output: files.length === 1 ? files[0] : files, warnings: warnings.map(toJson), stats }, undefined, 2)}\n`);
     return;
   }
   for (const warning of warnings) complain(formatDiagnostic(warning), 'warning');
   if (options.quiet) return;
-  process.stdout.write(`${files.join(', ')}: ${formatBytes(stats.outputBytes)} from ${formatBytes(stats.inputBytes)} of wasm, `
+  standardOutput().write(`${files.join(', ')}: ${formatBytes(stats.outputBytes)} from ${formatBytes(stats.inputBytes)} of wasm, `
     + `${formatCount(stats.functions)} function${stats.functions === 1 ? '' : 's'}, ${formatTime(stats.milliseconds)}\n`);
-  if (options.verbose) process.stdout.write(describeStages(stats));
-  if (stats.profile) process.stdout.write(describeProfile(stats, stats.profile));
+  if (options.verbose) standardOutput().write(describeStages(stats));
+  if (stats.profile) standardOutput().write(describeProfile(stats, stats.profile));
 }
 
 function describeStages(stats: BuildStats): string {

@@ -1,10 +1,8 @@
 /** Options that `build` and `run` have in common, and files that the user names. */
 import { readFileSync, statSync } from 'node:fs';
 import { CompileError } from '../diagnostics.js';
-import { TARGETS } from '../llvm/target.js';
-import { type BuildOptions, CPU_LEVELS, type CpuLevel, type OptLevel } from '../options.js';
+import { type BuildOptions, CPU_LEVELS, type CpuLevel, type OptLevel, parseSize, TRIPLES } from '../options.js';
 import { type ParsedArguments, usageError } from './arguments.js';
-import { parseSize } from './size.js';
 
 type Options = ParsedArguments['options'];
 const REASONS: Record<string, string> = {
@@ -75,7 +73,7 @@ export async function readBuildFlags(options: Options, mode: 'fuel' | 'fuel-mode
     debug: options.g === true || undefined,
     pathMap: readPathMap(options),
     nan: oneOf(options, 'nan', ['native', 'canonical']),
-    target: oneOf(options, 'target', TARGETS.map((row) => row.triple)),
+    target: oneOf(options, 'target', TRIPLES),
     cpu: readLevels(options),
     jobs: readCount(options, 'jobs'),
     memoryBudget: readSize(options, 'memory-budget'),

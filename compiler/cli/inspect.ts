@@ -5,7 +5,7 @@ import type { Manifest, ManifestExtern } from '../../loader/manifest.js';
 import { ExitCode } from '../diagnostics.js';
 import { type ParsedArguments, usageError } from './arguments.js';
 import { readInput } from './flags.js';
-import { formatBytes, formatCount } from './output.js';
+import { formatBytes, formatCount, standardOutput } from './output.js';
 
 /** A type as text: `(i32, i64) -> f64`, `memory 2..16 pages`, `var i32`. */
 export function formatExtern(extern: ManifestExtern): string {
@@ -48,6 +48,6 @@ export async function runInspect({ options, operands }: ParsedArguments): Promis
   const bytes = readInput(path);
   const { manifest } = readArtifact(path);
   const sha256 = createHash('sha256').update(bytes).digest('hex');
-  process.stdout.write(options.json ? `${JSON.stringify({ file: path, bytes: bytes.length, sha256, ...manifest }, undefined, 2)}\n` : describe(path, bytes, sha256, manifest));
+  standardOutput().write(options.json ? `${JSON.stringify({ file: path, bytes: bytes.length, sha256, ...manifest }, undefined, 2)}\n` : describe(path, bytes, sha256, manifest));
   return ExitCode.ok;
 }

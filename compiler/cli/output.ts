@@ -1,6 +1,26 @@
 /** What the CLI writes: messages, colours where they are wanted, sizes and times for people, and the progress bar. */
 import type { Progress } from '../options.js';
 
+const prepared = new Set<NodeJS.WriteStream>();
+
+function prepare(stream: NodeJS.WriteStream): NodeJS.WriteStream {
+  if (prepared.has(stream)) return stream;
+  prepared.add(stream);
+  // Node makes a pipe non-blocking when its stream is first looked at. A guest writes to the descriptor itself, and would lose what a full pipe refuses.
+  (stream as unknown as { _handle?: { setBlocking?: (on: boolean) => void } })._handle?.setBlocking?.(true);
+  // A reader that went away (`wasm-aot inspect x | head -1`) is no failure of ours; 128 + SIGPIPE, as a shell would have it.
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(141);
+    throw error;
+  });
+  return stream;
+}
+
+/** Standard output. All of the CLI writes through this and `standardError`; both are opened when they are first used, since that takes milliseconds that a silent `run` does without. */
+export const standardOutput = (): NodeJS.WriteStream => prepare(process.stdout);
+/** Standard error. */
+export const standardError = (): NodeJS.WriteStream => prepare(process.stderr);
+
 /** Whether a stream takes ANSI colours: a terminal that is not dumb, and NO_COLOR (no-color.org) unset or empty. */
 export function takesColour(stream: NodeJS.WriteStream): boolean {
   return Boolean(stream.isTTY) && !process.env.NO_COLOR && process.env.TERM !== 'dumb';
@@ -8,8 +28,8 @@ export function takesColour(stream: NodeJS.WriteStream): boolean {
 
 /** Writes `wasm-aot: error: ...` (or another label) to standard error. */
 export function complain(message: string, label = 'error'): void {
-  const red = takesColour(process.stderr);
-  process.stderr.write(`wasm-aot: ${red ? `\x1b[31;1m${label}:\x1b[0m` : `${label}:`} ${message}\n`);
+  const red = takesColour(standardError());
+  standardError().write(`wasm-aot: ${red ? `\x1b[31;1m${label}:\x1b[0m` : `${label}:`} ${message}\n`);
 }
 
 /** Bytes for a person: `812 B`, `12.3 KiB`, `4.0 MiB`. */
@@ -42,7 +62,7 @@ const END: Record<Progress['stage'], number> = { validate: 0.02, lower: 0.12, co
 
 /** A bar like `codegen  [=========>          ]  47 %  3.2 s`, redrawn at most 20 times a second. */
 export function openProgress(wanted: boolean): ProgressBar {
-  const stream = process.stderr;
+  const stream = standardError();
   if (!wanted || !stream.isTTY || process.env.TERM === 'dumb') return { update: () => {}, clear: () => {} };
   const began = Date.now();
   const colour = takesColour(stream);

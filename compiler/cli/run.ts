@@ -1,21 +1,20 @@
 /** `wasm-aot run`: links an artifact to WASI, runs it or calls one export, and turns every outcome into an exit code. */
 import { closeSync, openSync, readSync } from 'node:fs';
-import { ArtifactError, type Instance, load, type Module } from '../../loader/index.js';
-import { isMachO } from '../../loader/macho.js';
+import { ArtifactError } from '../../loader/errors.js';
+import type { Instance } from '../../loader/instance.js';
 import type { Manifest, ManifestValType } from '../../loader/manifest.js';
+import { load, type Module } from '../../loader/module.js';
 import { type CachedArtifact, cachedBuild } from '../cache.js';
 import { CompileError, ExitCode } from '../diagnostics.js';
 import { type BuildOptions, type CpuLevel, nearestName } from '../options.js';
 import { type ParsedArguments, usageError } from './arguments.js';
 import { explainIo, readBuildFlags, readInput } from './flags.js';
-import { complain, formatCount, formatTime, openProgress } from './output.js';
-import { formatValue, parseValue } from './values.js';
-import { type Guest, openGuest, silenceWasiWarning } from './wasi.js';
+import type { Guest } from './wasi.js';
 
 type Options = ParsedArguments['options'];
 
 /** Whether a file is wasm, of a format that artifacts have, or neither, by its first bytes. */
-function sniff(path: string): 'wasm' | 'artifact' | 'other' {
+async function sniff(path: string): Promise<'wasm' | 'artifact' | 'other'> {
   const head = Buffer.alloc(4);
   try {
     const fd = openSync(path, 'r');
@@ -28,7 +27,7 @@ function sniff(path: string): 'wasm' | 'artifact' | 'other' {
     throw new CompileError({ kind: 'input', message: `cannot read ${JSON.stringify(path)}: ${explainIo(error)}` });
   }
   if (head.toString('latin1') === '\0asm') return 'wasm';
-  return head.toString('latin1') === '\x7fELF' || isMachO(head) ? 'artifact' : 'other';
+  return head.toString('latin1') === '\x7fELF' || (await import('../../loader/macho.js')).isMachO(head) ? 'artifact' : 'other';
 }
 
 const LIMIT_MAX = 2n ** 63n - 1n;
@@ -50,24 +49,26 @@ async function compile(path: string, options: Options): Promise<CachedArtifact> 
     // For this machine, or for the level that the environment allows on it: nobody else gets what is kept.
     ...given, cpu: given.cpu ?? ((process.env.WASM_AOT_CPU || 'native') as CpuLevel), name: path, readSourceMap: options.g ? (await import('./source-map.js')).sourceMapReader(path) : undefined,
   };
-  const bar = openProgress(!options.quiet);
   const began = Date.now();
-  try {
-    const cached = await cachedBuild(readInput(path), flags, async (bytes, wanted) => {
-      const { build } = await import('../index.js');
-      return build(bytes, { ...wanted, onProgress: bar.update });
-    }, options['no-cache'] !== true);
-    bar.clear();
-    if (options.verbose) process.stderr.write(`wasm-aot: ${cached.hit ? 'found' : 'built'} ${cached.path} in ${formatTime(Date.now() - began)}\n`);
-    return cached;
-  } finally {
-    bar.clear();
+  const cached = await cachedBuild(readInput(path), flags, async (bytes, wanted) => {
+    const [{ build }, { openProgress }] = await Promise.all([import('../index.js'), import('./output.js')]);
+    const bar = openProgress(!options.quiet);
+    try {
+      return await build(bytes, { ...wanted, onProgress: bar.update });
+    } finally {
+      bar.clear();
+    }
+  }, options['no-cache'] !== true);
+  if (options.verbose) {
+    const { formatTime, standardError } = await import('./output.js');
+    standardError().write(`wasm-aot: ${cached.hit ? 'found' : 'built'} ${cached.path} in ${formatTime(Date.now() - began)}\n`);
   }
+  return cached;
 }
 
 /** Opens the file that the user named, compiling it first where it is wasm. */
 async function openModule(path: string, options: Options): Promise<Module> {
-  const kind = sniff(path);
+  const kind = await sniff(path);
   if (kind === 'other') throw new CompileError({ kind: 'malformed', message: `${JSON.stringify(path)} is neither wasm nor an artifact`, place: { file: path, offset: 0 } });
   if (kind === 'artifact') {
     const flag = ['O', 'g', 'path-map', 'cost-table', 'nan', 'enable', 'disable', 'cpu', 'jobs', 'memory-budget', 'fuel-mode', 'no-cache'].find((name) => options[name] !== undefined);
@@ -92,8 +93,10 @@ async function openModule(path: string, options: Options): Promise<Module> {
 type ExportedFunction = { name: string; params: ManifestValType[]; results: ManifestValType[] };
 const functionsOf = (manifest: Manifest): ExportedFunction[] => manifest.exports.flatMap((e) => (e.kind === 'func' ? [e] : []));
 
+interface Call { readonly target: ExportedFunction; readonly args: readonly unknown[] }
+
 /** Finds the export to invoke and reads its arguments. @throws {CompileError} of kind `usage`. */
-function readCall(manifest: Manifest, name: string, texts: readonly string[]): { target: ExportedFunction; args: unknown[] } {
+async function readCall(manifest: Manifest, name: string, texts: readonly string[]): Promise<Call> {
   const functions = functionsOf(manifest);
   const target = functions.find((f) => f.name === name);
   if (!target) {
@@ -102,17 +105,21 @@ function readCall(manifest: Manifest, name: string, texts: readonly string[]): {
   if (texts.length !== target.params.length) {
     throw usageError(`${name} takes ${target.params.length} argument${target.params.length === 1 ? '' : 's'} (${target.params.join(', ')}), not ${texts.length}`);
   }
+  const { parseValue } = await import('./values.js');
   return { target, args: texts.map((text, i) => parseValue(text, target.params[i])) };
 }
 
-function invoke(instance: Instance, call: { target: ExportedFunction; args: unknown[] }, guest: Guest | undefined): number {
+/** Calls the export. Returns its results. */
+function invoke(instance: Instance, { target, args }: Call, guest: Guest | undefined): unknown[] {
   // A WASI reactor wants its initialiser run before any other export.
   if (guest && typeof instance.exports._initialize === 'function' && instance.exports._start === undefined) guest.wasi.initialize(instance);
-  const value = (instance.exports[call.target.name] as (...args: unknown[]) => unknown)(...call.args);
-  const { results } = call.target;
-  const values = results.length > 1 ? (value as unknown[]) : results.length === 1 ? [value] : [];
-  process.stdout.write(values.map((v, i) => `${formatValue(v, results[i])}\n`).join(''));
-  return ExitCode.ok;
+  const value = (instance.exports[target.name] as (...args: unknown[]) => unknown)(...args);
+  return target.results.length > 1 ? (value as unknown[]) : target.results.length === 1 ? [value] : [];
+}
+
+async function printResults({ target }: Call, values: readonly unknown[]): Promise<void> {
+  const [{ standardOutput }, { formatValue }] = await Promise.all([import('./output.js'), import('./values.js')]);
+  standardOutput().write(values.map((v, i) => `${formatValue(v, target.results[i])}\n`).join(''));
 }
 
 function start(instance: Instance, manifest: Manifest, guest: Guest | undefined): number {
@@ -139,17 +146,23 @@ export async function runRun({ options, operands }: ParsedArguments): Promise<nu
   const { manifest } = module;
   if (limit !== undefined && manifest.options.fuel === 'none') throw usageError('--fuel has no effect: the artifact is not metered', 'build it with --fuel outband');
   const name = options.invoke as string | undefined;
-  const call = name === undefined ? undefined : readCall(manifest, name, texts);
-  silenceWasiWarning();
+  const call = name === undefined ? undefined : await readCall(manifest, name, texts);
+  const { openGuest } = await import('./wasi.js');
   const guest = await openGuest(manifest.imports.map((i) => i.module), [path, ...(call ? [] : texts)], options);
-  const began = performance.now();
+  const began = Date.now();
   const instance = module.instantiate(importObject(manifest, guest), limit === undefined ? {} : { fuel: limit });
+  let results: unknown[];
   try {
-    return call ? invoke(instance, call, guest) : start(instance, manifest, guest);
+    if (!call) return start(instance, manifest, guest);
+    results = invoke(instance, call, guest);
   } finally {
+    const milliseconds = Date.now() - began;
     if (options.verbose) {
+      const { complain, formatCount, formatTime } = await import('./output.js');
       const fuel = manifest.options.fuel === 'none' ? 'not metered' : `${formatCount(instance.fuel.consumed)} fuel consumed`;
-      complain(`${fuel}, ${formatTime(performance.now() - began)}`, 'note');
+      complain(`${fuel}, ${formatTime(milliseconds)}`, 'note');
     }
   }
+  await printResults(call, results);
+  return ExitCode.ok;
 }

@@ -50,13 +50,14 @@ export async function openGuest(modules: readonly string[], args: readonly strin
   const env = readEnvironment(options);
   const preopens = readFolders(options);
   if (!module) return undefined;
+  silenceWasiWarning();
   const { WASI } = await import('node:wasi');
   const wasi = new WASI({ version: VERSIONS[module], args: [...args], env, preopens, returnOnExit: true });
   return { wasi, imports: wasi.getImportObject() as WebAssembly.Imports };
 }
 
 /** Keeps Node's notice that node:wasi is experimental off the guest's standard error; other warnings pass. */
-export function silenceWasiWarning(): void {
+function silenceWasiWarning(): void {
   const emit = process.emitWarning as (...args: unknown[]) => void;
   process.emitWarning = ((warning: string | Error, ...rest: unknown[]) => {
     const kind = typeof rest[0] === 'object' ? (rest[0] as { type?: string }).type : rest[0];

@@ -4,8 +4,8 @@ import { availableParallelism } from 'node:os';
 import { DESCRIPTOR_SYMBOL } from '../../runtime-c/abi.js';
 import { CompileError } from '../diagnostics.js';
 import type { Effort } from '../emit/effort.js';
-import type { CpuLevel, OptLevel } from '../options.js';
-import { DEFAULT_TRIPLE, type ResolvedCpu, findTarget, resolveCpuFrom } from './target.js';
+import { type CpuLevel, DEFAULT_TRIPLE, type OptLevel } from '../options.js';
+import { type ResolvedCpu, findTarget, resolveCpuFrom } from './target.js';
 
 /** What to generate code for. `triple` is one of `TARGETS`; `features` as LLVM spells them: `+avx2,-fma`. */
 export interface MachineOptions { readonly triple: string; readonly cpu: string; readonly features: string }

@@ -1,7 +1,7 @@
 /** The machines that wasm-aot compiles for: one row each, and everything that differs between them. */
 import { Arch, CPU_LEVEL_TABLE, CpuFeature, type CpuFeatureName, cpuLevelFeatures, type Os } from '../../runtime-c/abi.js';
 import { CompileError } from '../diagnostics.js';
-import type { CpuLevel } from '../options.js';
+import { type CpuLevel, DEFAULT_TRIPLE, type Triple } from '../options.js';
 
 /** What differs between the architectures. The patterns are for instructions as LLVM's disassembler prints them, blanks collapsed. */
 interface Machine {
@@ -21,7 +21,7 @@ interface Machine {
 /** A target. */
 export interface Target extends Machine {
   /** Its name for users, and in the manifest. */
-  readonly triple: string;
+  readonly triple: Triple;
   readonly os: keyof typeof Os;
   /** The file format of objects and artifacts; lld has a driver for each. */
   readonly format: 'elf' | 'macho';
@@ -57,9 +57,6 @@ const AARCH64: Machine = {
   charges: [/^(?:add|sub) x28, x28, #(?:0x[\da-f]+|\d+)(?:, lsl #12)?$/, /^add x28, x28, x(?!28)\d+$/],
   reads: [/^mov x(?!28)\d+, x28$/, /^cmp x28, #0(?:x0)?$/, /^tst x28, x28$/],
 };
-
-/** What `build` compiles for unless told otherwise. */
-export const DEFAULT_TRIPLE = 'x86_64-unknown-linux-gnu';
 
 export const TARGETS: readonly Target[] = [
   { ...X86_64, triple: DEFAULT_TRIPLE, os: 'linux', format: 'elf', extension: '.so', llvmTriple: DEFAULT_TRIPLE, cpu: undefined, reserveFeatures: [] },

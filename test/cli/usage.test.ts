@@ -1,7 +1,8 @@
 /** The command line itself: help, versions, and what is said to a wrong one. Exit code 64, standard output left alone. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { COMMANDS, helpText } from '../../compiler/cli/arguments.js';
+import { COMMANDS } from '../../compiler/cli/arguments.js';
+import { helpText } from '../../compiler/cli/help.js';
 import { put, wasmAot } from './command.js';
 
 const wasm = put('empty.wasm', Uint8Array.from([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]));
