@@ -114,19 +114,32 @@ size_t waot_os_signal_frame(void) {
 
 /* --- address space ------------------------------------------------------------------------------------------------ */
 
+/* A kernel page of /proc/self/maps: what one read of it returns at most. */
+#define MAPS_BUFFER 4096
+
+/* Reads a line of /proc/self/maps, "start-end rwxp ...". By hand: each new memory has all lines read, and with sscanf that takes twice as long. */
+static bool read_mapping(const char *line, struct waot_os_mapping *mapping) {
+  char *at;
+  mapping->start = (uintptr_t)strtoull(line, &at, 16);
+  if (*at != '-') return false;
+  mapping->end = (uintptr_t)strtoull(at + 1, &at, 16);
+  if (*at != ' ' || strlen(at) < 5) return false;
+  mapping->readable = at[1] == 'r';
+  mapping->writable = at[2] == 'w';
+  mapping->executable = at[3] == 'x';
+  return true;
+}
+
 int waot_os_each_mapping(uintptr_t from, bool (*visit)(void *data, const struct waot_os_mapping *mapping), void *data) {
   FILE *maps = fopen("/proc/self/maps", "re");
   if (maps == NULL) return -1;
-  char *line = NULL;
+  char buffer[MAPS_BUFFER], *line = NULL;
+  setvbuf(maps, buffer, _IOFBF, sizeof buffer); /* by default 1024 bytes */
   size_t size = 0;
   bool more = true;
   while (more && getline(&line, &size, maps) > 0) {
     struct waot_os_mapping mapping;
-    char permissions[5];
-    if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s", &mapping.start, &mapping.end, permissions) != 3 || mapping.end <= from) continue;
-    mapping.readable = permissions[0] == 'r';
-    mapping.writable = permissions[1] == 'w';
-    mapping.executable = permissions[2] == 'x';
+    if (!read_mapping(line, &mapping) || mapping.end <= from) continue;
     more = visit(data, &mapping);
   }
   free(line);

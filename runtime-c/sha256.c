@@ -53,6 +53,8 @@ __attribute__((target("sha,sse4.1,ssse3"))) static void compress_sha_ni(uint32_t
   for (; blocks > 0; blocks--, bytes += 64) {
     __m128i abef_before = abef, cdgh_before = cdgh, w[4];
     for (int i = 0; i < 4; i++) w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(bytes + 16 * i)), big_endian);
+    /* Unrolled, so that w is in registers. */
+#pragma GCC unroll 16
     for (int i = 0; i < 16; i++) { /* four rounds each; w[i & 3] holds W[4i .. 4i+3] */
       __m128i sum = _mm_add_epi32(w[i & 3], _mm_load_si128((const __m128i *)(K + 4 * i)));
       cdgh = _mm_sha256rnds2_epu32(cdgh, abef, sum);
