@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { makeOrders, makeSourceMap, queryOrders } from '../programs/samples.js';
 
 const require = createRequire(import.meta.url);
 // Most of the packages have no types; what is called below is their documented API.
@@ -39,16 +40,8 @@ function makeText(length: number, seed = 0x9e3779b9): string {
   return text.slice(0, length);
 }
 
-const TABLES = `
-  CREATE TABLE orders (id INTEGER PRIMARY KEY, customer TEXT, amount REAL, day INTEGER);
-  WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000)
-    INSERT INTO orders SELECT i, printf('customer %d', i * 7919 % 97), round(i * 31.7 % 1000, 2), i % 365 FROM n;
-  CREATE INDEX by_customer ON orders (customer, day);`;
 const QUERIES = [
-  'SELECT customer, count(*), round(sum(amount), 2) FROM orders GROUP BY customer ORDER BY 3 DESC, 1 LIMIT 5',
-  "SELECT day, group_concat(id, '+') FROM orders WHERE customer LIKE '%42' AND day < 50 GROUP BY day ORDER BY day",
-  'SELECT a.id, b.id FROM orders a JOIN orders b ON a.customer = b.customer AND b.day = a.day + 97 ORDER BY a.amount, a.id LIMIT 5',
-  "SELECT json_group_array(json_object('c', customer, 'n', n)) FROM (SELECT customer, count(*) n FROM orders WHERE amount > 900 GROUP BY 1 ORDER BY 1)",
+  ...queryOrders(97, 900),
   'SELECT count(*) FROM orders WHERE amount * day > (SELECT avg(amount * day) FROM orders) AND substr(customer, 10) * 1 > 50',
 ];
 
@@ -56,7 +49,7 @@ async function openSqlite(): Promise<Work> {
   const SQLite = await require('sql.js')();
   return (n) => {
     const db = new SQLite.Database();
-    db.run(TABLES);
+    db.run(makeOrders(4000));
     const out: string[] = [];
     for (let i = 0; i < n; i++) for (const query of QUERIES) out.push(JSON.stringify(db.exec(query)[0].values));
     out.push(JSON.stringify(db.exec('UPDATE orders SET amount = amount + 1 WHERE day % 3 = 0; DELETE FROM orders WHERE day % 5 = 1; SELECT total(amount) FROM orders')[0].values));
@@ -118,9 +111,7 @@ async function openArgon2(): Promise<Work> {
 
 async function openSourceMap(): Promise<Work> {
   const { SourceMapConsumer } = require('source-map');
-  // Each pair of lines: a mapping of one place a line, of one with a name (the second, then the third), and of another place.
-  const pair = 'AACJ,IAAED,GAAE;AACJ,IAAEC,GAAE;';
-  const map = { version: 3, file: 'out.js', sources: ['a.ts'], names: ['f', 'x', 'y'], mappings: `AAAA,SAASA,IAAI,CAACC,GAAG,EAAEC;${pair.repeat(20_000)}` };
+  const map = makeSourceMap(40_000);
   return async (n) => {
     const out: string[] = [];
     for (let i = 0; i < n; i++) {

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { makeOrders, makeSourceMap, queryOrders } from './samples.js';
 
 const require = createRequire(import.meta.url);
 // Most of the packages have no types; what is called below is their documented API.
@@ -27,30 +28,15 @@ function sample(length: number): Uint8Array {
   return bytes;
 }
 
-/** A source map of `lines` lines for the source-map program, in base64 VLQ. */
-function sampleMap(lines: number): object {
-  // Each pair of lines: a mapping of one place a line, of one with a name (the second, then the third), and of another place.
-  const pair = 'AACJ,IAAED,GAAE;AACJ,IAAEC,GAAE;';
-  return { version: 3, file: 'out.js', sources: ['a.ts'], names: ['f', 'x', 'y'], mappings: `AAAA,SAASA,IAAI,CAACC,GAAG,EAAEC;${pair.repeat(lines / 2)}` };
-}
-
-const SQL = `
-  CREATE TABLE orders (id INTEGER PRIMARY KEY, customer TEXT, amount REAL, day INTEGER);
-  WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
-    INSERT INTO orders SELECT i, printf('customer %d', i * 7919 % 97), round(i * 31.7 % 1000, 2), i % 365 FROM n;
-  CREATE INDEX by_customer ON orders (customer, day);`;
 const QUERIES = [
-  'SELECT customer, count(*), round(sum(amount), 2) FROM orders GROUP BY customer ORDER BY 3 DESC, 1 LIMIT 5',
-  "SELECT day, group_concat(id, '+') FROM orders WHERE customer LIKE '%42' AND day < 50 GROUP BY day ORDER BY day",
-  'SELECT a.id, b.id FROM orders a JOIN orders b ON a.customer = b.customer AND b.day = a.day + 1 ORDER BY a.amount, a.id LIMIT 5',
-  "SELECT json_group_array(json_object('c', customer, 'n', n)) FROM (SELECT customer, count(*) n FROM orders WHERE amount > 990 GROUP BY 1 ORDER BY 1)",
+  ...queryOrders(1, 990),
   'SELECT sqrt(avg(amount * amount) - avg(amount) * avg(amount)), typeof(1e308 * 10), 7 / -2, -7 % 3, 9223372036854775807 + 0, abs(-0.0) FROM orders',
 ];
 
 async function runSqlite(): Promise<string> {
   const SQLite = await load('sql.js')({ useOldExtensionFunctions: false });
   const db = new SQLite.Database();
-  db.run(SQL);
+  db.run(makeOrders(5000));
   const out = QUERIES.map((query) => JSON.stringify(db.exec(query)[0]?.values));
   let refused = '';
   try {
@@ -126,7 +112,7 @@ async function runArgon2(): Promise<string> {
 
 async function runSourceMap(): Promise<string> {
   const { SourceMapConsumer } = load('source-map');
-  return SourceMapConsumer.with(sampleMap(2000), null, (consumer: Untyped) => {
+  return SourceMapConsumer.with(makeSourceMap(2000), null, (consumer: Untyped) => {
     const out: unknown[] = [];
     consumer.eachMapping((m: Untyped) => { if (m.generatedLine % 400 === 1) out.push([m.generatedLine, m.generatedColumn, m.originalLine, m.originalColumn, m.name]); });
     out.push(consumer.originalPositionFor({ line: 700, column: 3 }), consumer.allGeneratedPositionsFor({ source: 'a.ts', line: 1000, column: 0 }));
