@@ -2,12 +2,14 @@
 import { basename } from 'node:path';
 import { availableParallelism } from 'node:os';
 import { isDeepStrictEqual } from 'node:util';
+import { readFunctionSymbols, readSections } from '../loader/elf-sections.js';
+import { readMachO, readMachOFunctions } from '../loader/macho.js';
 import { MACHO_FRAMES, MACHO_SOURCES, SECTION_FRAMES, SECTION_SOURCES } from '../runtime-c/abi.js';
 import { CompileProcess } from './compile-process.js';
 import type { CompiledModule } from './compile-module.js';
 import { appendSections } from './debug/append-sections.js';
+import { refuseCode } from './debug/frame-rows.js';
 import { makeFrameTable } from './debug/frame-table.js';
-import { readElfCode, readMachOCode } from './debug/linked-code.js';
 import { makeSourceTable } from './debug/source-table.js';
 import { CompileError, type Diagnostic } from './diagnostics.js';
 import { linkObjects, sealArtifact } from './link.js';
@@ -67,7 +69,7 @@ async function finish(compiled: CompiledModule, module: WasmModule, options: Res
 
 async function linkElf(objects: readonly Uint8Array[], module: WasmModule, options: ResolvedOptions, sources: Buffer | undefined): Promise<Buffer> {
   const linked = await linkObjects(objects, { soname: basename(options.name), triple: options.target });
-  const frames = { name: SECTION_FRAMES, bytes: makeFrameTable(readElfCode(linked, options.debug), module) };
+  const frames = { name: SECTION_FRAMES, bytes: makeFrameTable(readFunctionSymbols(readSections(linked)), objects, module) };
   return appendSections(linked, [frames, ...(sources ? [{ name: SECTION_SOURCES, bytes: sources }] : [])]);
 }
 
@@ -76,9 +78,10 @@ async function linkMachO(objects: readonly Uint8Array[], module: WasmModule, opt
   const link = (frames: Buffer) => linkObjects(objects, {
     soname: basename(options.name), triple: options.target, tables: [{ name: MACHO_FRAMES, bytes: frames }, ...(sources ? [{ name: MACHO_SOURCES, bytes: sources }] : [])],
   });
-  const code = readMachOCode(await link(Buffer.alloc(1)), objects, options.debug);
-  const linked = await link(makeFrameTable(code, module));
-  if (!isDeepStrictEqual(readMachOCode(linked, objects, false).functions, code.functions)) throw new CompileError({ kind: 'internal', message: 'the linker has moved code to make room for the frame table' });
+  const functionsOf = (file: Buffer) => readMachOFunctions(file, readMachO(file, refuseCode));
+  const functions = functionsOf(await link(Buffer.alloc(1)));
+  const linked = await link(makeFrameTable(functions, objects, module));
+  if (!isDeepStrictEqual(functionsOf(linked), functions)) throw new CompileError({ kind: 'internal', message: 'the linker has moved code to make room for the frame table' });
   return linked;
 }
 

@@ -27,7 +27,7 @@ export interface BuildOptions {
   /** Prices of operators. Default: the profile `wasmtime-1`. */
   readonly costTable?: CostTable;
   /**
-   * Whether stacks know operators and sources: DWARF for gdb and perf (line = byte offset in the wasm file), and the tables that backtraces read. Lines of sources come from the module's own DWARF or source map.
+   * Whether stacks know the sources, and debuggers the operators: the table that backtraces read, and DWARF for gdb and perf (line = byte offset in the wasm file). Lines of sources come from the module's own DWARF or source map.
    * Default false.
    */
   readonly debug?: boolean;

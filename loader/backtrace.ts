@@ -23,11 +23,11 @@ export interface WasmFrame {
   readonly functionIndex: number;
   /** Its name, by the name section or an export. */
   readonly functionName: string | undefined;
-  /** Byte offset in the wasm file: of the operator in artifacts built with -g, else of the function's body. */
+  /** Byte offset in the wasm file: of the operator; of the function's body where LLVM merged code of several operators, which never is a trap's or a call's. */
   readonly offset: number;
   /** The wasm file: the first 8 hexadecimal digits of its SHA-256. */
   readonly script: string;
-  /** Whether wasm-aot inlined the function into that of the next frame. Known with -g; without, such frames are missing. */
+  /** Whether wasm-aot inlined the function into that of the next frame. */
   readonly inlined: boolean;
   /**
    * Where the operator comes from, in artifacts built with -g of modules that have DWARF or a source map: the innermost function first; all but the last were inlined by the module's producer, each

@@ -13,6 +13,7 @@
 #define WAOT_MACHO_FRAMES "__waot_frames"
 #define WAOT_OWED_ROWS_SECTION "waot_owed_rows"
 #define WAOT_OWED_ENTRIES_SECTION "waot_owed"
+#define WAOT_FRAME_ROWS_SECTION "waot_rows"
 #define WAOT_VALUE_SIZE 16
 #define WAOT_FUEL_NONE 0
 #define WAOT_FUEL_OUTBAND 1

@@ -20,8 +20,8 @@ export const NOTE_MANIFEST = 2;
 /** Note type of the function table: u32 count of defined functions; their u32 byte offsets in the wasm file; their symbols, each ending in NUL, empty for `func[index]`. For backtraces. */
 export const NOTE_FUNCTIONS = 3;
 /**
- * Sections of an artifact that only backtraces read; in ELF they are not mapped. `SECTION_FRAMES`: which wasm function each address of the artifact's code is of, by way of which functions that LLVM inlined; with
- * -g also which byte of the wasm file. `SECTION_SOURCES`, with -g, of modules that have debugging information or a source map: which line of which source each byte of the wasm file comes from, by way of
+ * Sections of an artifact that only backtraces read; in ELF they are not mapped. `SECTION_FRAMES`: which wasm function each address of the artifact's code is of, by way of which functions that LLVM inlined,
+ * and which byte of the wasm file. `SECTION_SOURCES`, with -g, of modules that have debugging information or a source map: which line of which source each byte of the wasm file comes from, by way of
  * which functions that the module's producer inlined.
  *
  * Both are place tables. Numbers are LEB128, differences signed by zigzag (the sign in the lowest bit):
@@ -52,6 +52,8 @@ export const DESCRIPTOR_SYMBOL = 'waot_module';
  */
 export const OWED_ROWS_SECTION = 'waot_owed_rows';
 export const OWED_ENTRIES_SECTION = 'waot_owed';
+/** Section of an object that says which wasm functions its code is of (compiler/llvm/codegen/frame_rows.cc). It is not linked: the compiler makes the frame table of it. */
+export const FRAME_ROWS_SECTION = 'waot_rows';
 
 /** Bytes of one slot of an argument array, of a global, and of a C `waot_value`: room for a v128. */
 export const VALUE_SIZE = 16;

@@ -56,6 +56,7 @@ export function generateAbiHeader(): string {
     `#define WAOT_MACHO_FRAMES "${abi.MACHO_FRAMES}"`,
     `#define WAOT_OWED_ROWS_SECTION "${abi.OWED_ROWS_SECTION}"`,
     `#define WAOT_OWED_ENTRIES_SECTION "${abi.OWED_ENTRIES_SECTION}"`,
+    `#define WAOT_FRAME_ROWS_SECTION "${abi.FRAME_ROWS_SECTION}"`,
     `#define WAOT_VALUE_SIZE ${abi.VALUE_SIZE}`,
     ...enumDefines('FUEL', abi.FuelMode),
     ...enumDefines('ARCH', abi.Arch),

@@ -1,65 +1,76 @@
-/** The frame table of an artifact: which wasm function, and with -g which operator, each address of its code is of. Made of the linked file's symbols and of the DWARF that LLVM wrote for it. */
-import { CompileError } from '../diagnostics.js';
+/** The frame table of an artifact: which wasm functions, and which operators, each address of its code is of. Made of the linked file's symbols and of what the code generator says of each object. */
 import { assignSymbols, withoutLevel } from '../emit/symbols.js';
 import type { WasmModule } from '../wasm/module.js';
-import type { DwarfError } from './dwarf-reader.js';
-import { readLineTables } from './dwarf-lines.js';
-import { readScopes, type Scope } from './dwarf-scopes.js';
-import type { FunctionSymbol, LinkedCode, ObjectDebug } from './linked-code.js';
-import { joinRows, type PaintedScope } from './place-rows.js';
+import { type CodeRow, type FrameRows, readFrameRows, refuseCode } from './frame-rows.js';
+import type { PlaceRow } from './place-rows.js';
 import { PlaceTableWriter } from './place-table.js';
+
+/** A function of a linked file: its code is at [start, end). */
+export interface FunctionSymbol { readonly name: string; readonly start: number; readonly end: number }
 
 /** What LLVM appends to the symbol of a copy that it makes of a function for certain arguments. */
 const COPY = /\.specialized\.\d+(\.\d+)?$/;
 
-/** Writes a scope for each wasm function that has code of its own; gives them by the function's index. */
-function writeFunctions(writer: PlaceTableWriter, symbols: readonly FunctionSymbol[], module: WasmModule): Map<number, PaintedScope> {
+/** The wasm functions among the functions of a linked file, in order, with their indices. */
+function findWasmFunctions(symbols: readonly FunctionSymbol[], module: WasmModule): (FunctionSymbol & { readonly index: number })[] {
   const indices = new Map(assignSymbols(module).map((symbol, index) => [symbol, index]));
-  const ranges = new Map<number, [number, number][]>();
-  for (const { name, start, end } of symbols) {
-    const index = indices.get(withoutLevel(name)) ?? indices.get(withoutLevel(name.replace(COPY, '')));
-    if (index === undefined || index < module.importedFuncs || end === start) continue; // an adapter
-    ranges.set(index, [...(ranges.get(index) ?? []), [start, end]]);
-  }
-  return new Map([...ranges].map(([index, own]) => [index, { number: writer.scope(0, index + 1, module.bodies[index - module.importedFuncs].offset, 0, 0), depth: 0, ranges: own }]));
+  return symbols.flatMap((symbol) => {
+    const index = indices.get(withoutLevel(symbol.name)) ?? indices.get(withoutLevel(symbol.name.replace(COPY, '')));
+    const isAdapter = index === undefined || index < module.importedFuncs;
+    return isAdapter || symbol.end === symbol.start ? [] : [{ ...symbol, index }];
+  }).sort((a, b) => a.start - b.start);
 }
 
-const refuse = (error: DwarfError): never => {
-  throw new CompileError({ kind: 'internal', message: `the artifact's own debugging information cannot be read: ${error.message}` });
-};
+/** Collects the scopes of all objects; equal ones once. */
+class Scopes {
+  private readonly numbers = new Map<string, number>();
+  private readonly byBody: ReadonlyMap<number, number>;
 
-/** Adds what LLVM inlined into the functions, whose scopes are given by their indices; returns the scopes of that. */
-function writeInlined(writer: PlaceTableWriter, { sections, shift }: ObjectDebug, functions: ReadonlyMap<number, PaintedScope>, indexAt: (offset: number) => number | undefined): PaintedScope[] {
-  const own = [...functions.values()].flatMap(({ ranges }) => ranges);
-  const low = own.reduce((min, [start]) => Math.min(min, start), Number.POSITIVE_INFINITY) - shift;
-  const high = own.reduce((max, [, end]) => Math.max(max, end), 0) - shift;
-  const tree = readScopes(sections, ([start, end]) => start >= low && start < end && end <= high, refuse);
-  const numbers = new Map<Scope, number>();
-  const painted: PaintedScope[] = [];
-  for (const scope of tree.scopes) {
-    const index = indexAt(tree.declarationOf(scope) ?? 0);
-    const parent = scope.parent && numbers.get(scope.parent);
-    const number = index === undefined ? undefined : scope.parent ? parent && writer.scope(parent, index + 1, tree.declarationOf(scope) as number, scope.callLine, 0) : functions.get(index)?.number;
-    if (number === undefined) continue;
-    numbers.set(scope, number);
-    if (scope.parent) painted.push({ number, depth: scope.depth, ranges: scope.ranges.map(([start, end]) => [start + shift, end + shift]) });
+  constructor(private readonly writer: PlaceTableWriter, private readonly module: WasmModule) {
+    this.byBody = new Map(module.bodies.map((body, i) => [body.offset, module.importedFuncs + i]));
   }
-  return painted;
-}
 
-/** The lines of an object, at the addresses that the linker gave to its code. */
-function readLines({ sections, shift }: ObjectDebug) {
-  const sequences = [...readLineTables(sections, 8, refuse).values()].flatMap((table) => table.sequences);
-  return sequences.map((rows) => ({ rows: rows.map((row) => ({ ...row, address: row.address + shift })), fileOf: () => 0 }));
+  /** The number in the table of a function's code, out of line or inlined into the scope `parent`, 0 for none. */
+  add(parent: number, index: number, call: number): number {
+    const key = `${parent} ${index} ${call}`;
+    const known = this.numbers.get(key);
+    if (known !== undefined) return known;
+    const number = this.writer.scope(parent, index + 1, this.module.bodies[index - this.module.importedFuncs].offset, call, 0);
+    this.numbers.set(key, number);
+    return number;
+  }
+
+  /** The numbers of an object's scopes, in their order. */
+  addAll({ scopes }: FrameRows): number[] {
+    const made: number[] = [];
+    for (const { parent, body, call } of scopes) made.push(this.add(parent === 0 ? 0 : made[parent - 1], this.byBody.get(body) ?? refuseCode(`no function is at ${body}`), call));
+    return made;
+  }
 }
 
 /** Makes the frame table of a linked artifact. */
-export function makeFrameTable({ functions: symbols, debug }: LinkedCode, module: WasmModule): Buffer {
+export function makeFrameTable(symbols: readonly FunctionSymbol[], objects: readonly Uint8Array[], module: WasmModule): Buffer {
   const writer = new PlaceTableWriter();
-  const functions = writeFunctions(writer, symbols, module);
-  const painted = [...functions.values()];
-  const byOffset = new Map(module.bodies.map((body, i) => [body.offset, module.importedFuncs + i]));
-  for (const object of debug) painted.push(...writeInlined(writer, object, functions, (offset) => byOffset.get(offset)));
-  // Lines and columns of adapters, if there were any, are nobody's.
-  return writer.finish(joinRows(debug.flatMap(readLines), painted, (line, scope) => (scope === 0 ? 0 : line)));
+  const scopes = new Scopes(writer, module);
+  const known = new Map<string, readonly CodeRow[]>();
+  for (const object of objects) {
+    const found = readFrameRows(object);
+    const numbers = scopes.addAll(found);
+    for (const { symbol, rows } of found.functions) known.set(symbol, rows.map((row) => ({ ...row, scope: numbers[row.scope - 1] })));
+  }
+  const rows: PlaceRow[] = [];
+  const add = (address: number, scope: number, line: number): void => {
+    if (rows.at(-1)?.address === address) rows.pop();
+    const last = rows.at(-1);
+    if (last ? last.scope !== scope || last.line !== line : scope !== 0) rows.push({ address, scope, file: 0, line, column: 0 });
+  };
+  for (const { name, start, end, index } of findWasmFunctions(symbols, module)) {
+    add(start, scopes.add(0, index, 0), 0);
+    for (const { distance, scope, offset } of known.get(name) ?? refuseCode(`${name} has no frame rows`)) {
+      if (distance >= end - start) refuseCode(`${name} has a frame row behind its end`);
+      add(start + distance, scope, offset);
+    }
+    add(end, 0, 0);
+  }
+  return writer.finish(rows);
 }

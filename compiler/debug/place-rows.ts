@@ -47,22 +47,16 @@ function flattenLines(sequences: readonly { rows: LineSequence; fileOf: (file: n
   return flat;
 }
 
-/**
- * Joins lines and scopes. Of several rows at one address the last counts, as in DWARF; rows that change nothing are left out.
- * @param judge what becomes of the line that a scope has somewhere.
- */
-export function joinRows(
-  sequences: readonly { rows: LineSequence; fileOf: (file: number) => number }[], scopes: readonly PaintedScope[], judge: (line: number, scope: number) => number = (line) => line,
-): PlaceRow[] {
+/** Joins lines and scopes. Of several rows at one address the last counts, as in DWARF; rows that change nothing are left out. */
+export function joinRows(sequences: readonly { rows: LineSequence; fileOf: (file: number) => number }[], scopes: readonly PaintedScope[]): PlaceRow[] {
   const lines = flattenLines(sequences);
   const changes = paintScopes(scopes);
   const rows: PlaceRow[] = [];
-  let [scope, file, stated, column] = [0, 0, 0, 0];
+  let [scope, file, line, column] = [0, 0, 0, 0];
   for (let i = 0, j = 0; i < lines.length || j < changes.length;) {
     const address = Math.min(lines[i]?.address ?? Number.POSITIVE_INFINITY, changes[j]?.address ?? Number.POSITIVE_INFINITY);
     for (; j < changes.length && changes[j].address === address; j++) ({ scope } = changes[j]);
-    for (; i < lines.length && lines[i].address === address; i++) ({ file, line: stated, column } = lines[i]);
-    const line = judge(stated, scope);
+    for (; i < lines.length && lines[i].address === address; i++) ({ file, line, column } = lines[i]);
     const last = rows.at(-1);
     if (last ? last.scope !== scope || last.file !== file || last.line !== line || last.column !== column : scope !== 0 || file !== 0) rows.push({ address, scope, file, line, column });
   }

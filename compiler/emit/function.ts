@@ -1,6 +1,6 @@
 /** Lowers function bodies: one pass over the operators, each handed to the emitter of its kind. */
 import { ModuleBuilder, type Func } from '../llvm/builder.js';
-import type { LowerKind, Operator } from '../wasm/module.js';
+import type { LowerKind, Opcode, Operator } from '../wasm/module.js';
 import { readOperator } from '../wasm/read-operator.js';
 import { Reader } from '../wasm/reader.js';
 import { functionType, TypeRelation } from '../wasm/types.js';
@@ -51,6 +51,12 @@ const EMITTERS: Readonly<Record<LowerKind, Emitter>> = {
   cast: emitCast,
 };
 
+/** Kinds of operators at which execution cannot stop, unless they trap. Their instructions take the location of the operator before, which is of the same function. */
+const NEVER_STOP: ReadonlySet<LowerKind> = new Set(['control', 'parametric', 'local', 'global', 'const', 'compare', 'binary', 'shift', 'unary', 'convert', 'saturate', 'vector']);
+
+/** Whether execution can stop at an operator, or in a loop that begins with it: what a backtrace must be able to name. */
+const canStop = ({ lower, name, traps }: Opcode): boolean => traps === true || !NEVER_STOP.has(lower) || name === 'loop';
+
 /** Fuel for entering a wasm function (fuel law, clause 1). */
 const ENTRY_COST = 1;
 
@@ -74,7 +80,7 @@ function emitFunction(partition: Partition, index: number): void {
   while (reader.pos < body.codeEnd) {
     const operator = readOperator(reader, plan.features);
     if (s.skipping && !skipOperator(s, operator)) continue;
-    if (plan.options.debug) b.setDebugOffset(operator.offset);
+    if (plan.options.debug || canStop(operator.op)) b.setDebugOffset(operator.offset);
     if (!s.skipping) s.fuel.add(s.cost(operator.op));
     EMITTERS[operator.op.lower](s, operator);
   }
@@ -85,7 +91,7 @@ export function emitPartition(plan: ModulePlan, number: number): ModuleBuilder {
   const { module } = plan;
   const { from, to } = plan.partitions[number];
   const b = new ModuleBuilder(`${plan.options.name}.${number}`);
-  if (plan.options.debug) b.enableDebugInfo(plan.options.name, plan.options.optLevel > 0);
+  b.enableLocations(plan.options.name, plan.options.optLevel > 0, plan.options.debug);
   if (plan.tailCalls) b.useTailCalls();
   const declared = new Map<number, Func>();
   const alone = plan.partitions.length === 1;

@@ -309,10 +309,10 @@ export class ModuleBuilder {
 
   // --- debug information --------------------------------------------------------------------------------------------
 
-  /** Starts DWARF for the module: a location's line is the byte offset in the wasm file. */
-  enableDebugInfo(fileName: string, optimised: boolean): void {
+  /** Starts locations for the module, whose line is the byte offset in the wasm file. `dwarf`: the object is to have them as DWARF too (codegen/frame_rows.cc). */
+  enableLocations(fileName: string, optimised: boolean, dwarf: boolean): void {
     this.module.addModuleFlag(llvm().Module.ModFlagBehavior.Warning, 'Debug Info Version', llvm().LLVMConstants.DEBUG_METADATA_VERSION);
-    this.module.addModuleFlag(llvm().Module.ModFlagBehavior.Warning, 'Dwarf Version', 4);
+    if (dwarf) this.module.addModuleFlag(llvm().Module.ModFlagBehavior.Warning, 'Dwarf Version', 4);
     const builder = new (llvm().DIBuilder)(this.module);
     const file = builder.createFile(fileName, '.');
     builder.createCompileUnit(llvm().dwarf.SourceLanguage.DW_LANG_C99, file, 'wasm-aot', optimised, '', 0);

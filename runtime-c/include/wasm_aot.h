@@ -330,10 +330,10 @@ WAOT_API uint32_t waot_backtrace(int ended, waot_frame *frames, uint32_t max);
 typedef struct waot_place {
   uint32_t function; /* index in the module */
   uint32_t offset;   /* byte offset in the wasm file: of the operator if is_exact, else of the function's body */
-  uint8_t is_exact;  /* only in artifacts built with -g */
+  uint8_t is_exact;  /* not where the compiler merged code of several operators */
   uint8_t is_inlined; /* the compiler inlined the function into that of the next place */
 } waot_place;
-/* What a frame stands for, while its artifact is open: at most `max` places, innermost first; with -g several where the compiler inlined wasm functions. Returns how many it wrote; none for code that
+/* What a frame stands for, while its artifact is open: at most `max` places, innermost first; several where the compiler inlined wasm functions. Returns how many it wrote; none for code that
  * is no wasm function's. Names of functions and lines of sources are not to be had in C: `llvm-symbolizer --obj=prog.wasm` gives them for offsets from the start of the code section's contents. */
 WAOT_API uint32_t waot_frame_places(const waot_frame *frame, waot_place *places, uint32_t max);
 /* The SHA-256 that names an artifact, 32 bytes, and the file that it was opened from. */

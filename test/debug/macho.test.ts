@@ -73,7 +73,7 @@ for (const target of TARGETS) {
     test(`${target}, ${module}: with -g, every address of the code as llvm-symbolizer has it in the objects`, async () => {
       const { symbols, functions } = await make(module, target, true);
       const { parts = [] } = await compiler.build(MODULES[module].bytes, { ...MODULES[module].options, name: 'module.wasm', target, debug: true, emit: 'obj' });
-      let [compared, inlined, objects] = [0, 0, 0];
+      let [compared, inlined, objects, unknown] = [0, 0, 0, 0];
       for (const part of parts) {
         const object = scratchFile('part.o');
         writeFileSync(object, part);
@@ -81,12 +81,17 @@ for (const target of TARGETS) {
         const expected = symbolizeCode(object, addresses.map(({ address }) => address));
         if (addresses.length > 0) objects++;
         for (const [i, { name, start, address }] of addresses.entries()) {
+          if (/^[^<]*:0(?: <|$)/.test(expected[i])) { // LLVM's DWARF does not say; the table says what is next
+            unknown++;
+            continue;
+          }
           assert.is(describe(symbols, (functions.get(name) as number) + address - start), expected[i], `${name}+0x${(address - start).toString(16)}`);
           compared++;
           if (expected[i].includes(' < ')) inlined++;
         }
       }
       assert.ok(compared > 1000 || module === 'frames', `${compared} addresses`);
+      assert.ok(unknown * 4 < compared, `${unknown} addresses beside ${compared}`);
       assert.is(inlined > 0, module === 'frames');
       assert.is(objects > 1, module === 'several partitions');
     });

@@ -4,6 +4,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openCompiler } from '../../compiler/index.js';
 import type { BuildOptions } from '../../compiler/options.js';
+import { FRAME_ROWS_SECTION } from '../../runtime-c/abi.js';
 import { type Instance, load, Trap, wasmFrames } from '../../loader/index.js';
 import { compileSource, SOURCES, scratchFile, symbolize } from './clang.js';
 
@@ -95,25 +96,30 @@ test("the text: source frames as JavaScript's, above the wasm frame that they st
   }
 });
 
-test('without -g: the functions that have code of their own, without lines, never a wrong one', async () => {
+test("without -g: V8's frames as well, inlined or not, without sources", async () => {
   const { bytes } = compileSource('frames.c', ['outer'], ['-gdwarf-5', '-O2']);
   const v8 = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource)).exports.outer as Call;
-  for (const optLevel of [0, 2] as const) {
+  for (const optLevel of [0, 1, 2, 3] as const) {
     const { exports } = await instantiate(bytes, { optLevel });
+    let inlined = 0;
     for (const args of TRAPS) {
-      const indices = wasmFrames(thrown(() => (exports.outer as Call)(...args))).map(({ functionIndex, sources, inlined }) => {
-        assert.equal([sources, inlined], [[], false]);
-        return functionIndex;
-      });
-      // V8's frames, some of them left out.
-      let rest = framesIn(thrown(() => v8(...args)).stack).map((frame) => Number.parseInt(frame, 10));
-      for (const index of indices) {
-        assert.ok(rest.includes(index), `${indices} of ${rest}`);
-        rest = rest.slice(rest.indexOf(index) + 1);
+      const error = thrown(() => (exports.outer as Call)(...args));
+      assert.equal(framesIn(error.stack), framesIn(thrown(() => v8(...args)).stack), `-O${optLevel}, outer(${args.join(', ')}): ${error.stack}`);
+      for (const frame of wasmFrames(error)) {
+        assert.equal(frame.sources, []);
+        if (frame.inlined) inlined++;
       }
-      if (optLevel === 0) assert.equal(rest, []);
-      assert.is(rest.length, 0, 'the outermost function was not inlined');
     }
+    assert.is(inlined > 0, optLevel >= 2, `-O${optLevel}: ${inlined} frames inlined`);
+  }
+});
+
+test('without -g an artifact has no DWARF', async () => {
+  const { bytes } = compileSource('frames.c', ['outer'], ['-gdwarf-5', '-O2']);
+  for (const debug of [true, false]) {
+    const { artifact } = await compiler.build(bytes, { debug });
+    assert.is(Buffer.from(artifact).includes('.debug_'), debug);
+    assert.not(Buffer.from(artifact).includes(FRAME_ROWS_SECTION), 'the linker has dropped what the frame table is made of');
   }
 });
 

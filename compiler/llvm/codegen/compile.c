@@ -1,6 +1,7 @@
 /* compile.c - one module: parse, link the prelude into it, set attributes, verify, optimise, emit. */
 #include "codegen.h"
 #include "emit.h"
+#include "frame_rows.h"
 #include "optimise.h"
 #include "profile.h"
 
@@ -213,6 +214,7 @@ static bool prepare(compile_job *job, LLVMContextRef context, LLVMModuleRef modu
   hide_symbols(module, job->exported);
   codegen_tail_calls(module);
   set_flags(context, module);
+  codegen_keep_locations_only(module);
   return verify(job, module);
 }
 

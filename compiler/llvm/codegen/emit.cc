@@ -10,6 +10,7 @@
  */
 #include "emit.h"
 #include "call_frames.h"
+#include "frame_rows.h"
 #include "place_charges.h"
 #include "tail_frames.h"
 #include "../../../runtime-c/abi.h"
@@ -122,6 +123,7 @@ const char *addPasses(legacy::PassManager &passes, TargetMachine &machine, raw_p
   AsmPrinter *printer = machine.getTarget().createAsmPrinter(machine, std::move(*streamer));
   if (!printer) return "the target has no assembly printer";
   printer->addAsmPrinterHandler(std::make_unique<OwedWriter>(*printer, tables));
+  printer->addAsmPrinterHandler(createFrameRowsWriter(*printer));
   passes.add(printer);
   passes.add(createFreeMachineFunctionPass());
   return nullptr;

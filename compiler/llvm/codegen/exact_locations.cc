@@ -1,5 +1,5 @@
 /*
- * exact_locations.cc - under -g: what a backtrace needs, which is that an instruction where execution can stop has the location of the operator that stopped it.
+ * exact_locations.cc - what a backtrace needs, which is that an instruction where execution can stop has the location of the operator that stopped it.
  *
  * LLVM keeps locations for people who step through a program. Two of its habits are wrong for us:
  *
@@ -17,7 +17,7 @@
 
 using namespace llvm;
 
-static bool hasLocations(const Module &module) { return module.debug_compile_units_begin() != module.debug_compile_units_end(); }
+static bool hasLocations(const Module &module) { return module.getNamedMetadata("llvm.dbg.cu") != nullptr; }
 
 /* A call where execution can stop: of compiled code, of the host, of a trap. Charges and what else is inline assembly or an intrinsic cannot. */
 static bool canStop(const CallBase &call) {
