@@ -46,7 +46,7 @@ export const MACHO_SOURCES = '__waot_sources';
 /** The one symbol that an artifact exports: its `waot_module_desc`. */
 export const DESCRIPTOR_SYMBOL = 'waot_module';
 /**
- * Sections of an object that say what compiled code has not charged yet at an instruction that may fault (compiler/llvm/codegen/place_charges.cc): `owed_row`s in the order of the text,
+ * Sections of an object that say what compiled code has not charged yet at each instruction (compiler/llvm/codegen/place_charges.cc): `owed_row`s in the order of the text,
  * and the entries that they refer to. An entry is two ULEB128 numbers: its distance in bytes from the one before (from the function's start), and the fuel owed from there on, until
  * the next; their count leads, and the last one is the function's end. The linker puts the pieces of all objects one after the other, in the order of their text.
  */

@@ -9,8 +9,7 @@
 
 /*
  * What an activation that is interrupted at pc owes: fuel for the operators that have run, or are about to fault at pc, which the fuel register does not contain yet. Compiled code pays
- * for many operators at once, after them (compiler/llvm/codegen/place_charges.cc), and says in a table what is owed at each instruction that may fault; between these the answer is that
- * of the last one before pc. 0 where pc is not in compiled code. For signal handlers: neither locks nor allocates.
+ * for many operators at once, after them (compiler/llvm/codegen/place_charges.cc), and says in a table what is owed at each instruction. 0 where pc is not in compiled code. For signal handlers: neither locks nor allocates.
  */
 uint64_t waot_owed(const void *pc);
 

@@ -29,6 +29,10 @@ static pid_t own_pid;
 static const int fault_signals[] = { SIGSEGV, SIGBUS, MACHINE_TRAP_SIGNAL };
 #define FAULT_SIGNALS (sizeof fault_signals / sizeof fault_signals[0])
 
+/* The fuel register of interrupted compiled code, with what it owes. Exact, so that a register from which code has taken back what it will pay later (place_charges.cc) counts as what it is, even below the least
+ * number; and the code is seen to be exhausted at once. */
+static int64_t exact_fuel(const ucontext_t *context) { return (int64_t)((uint64_t)machine_fuel(context) + waot_owed((const void *)machine_pc(context))); }
+
 /* Sends the interrupted compiled code to the landing of the newest activation, after its frames have been noted, and with all that it has consumed in the fuel register. */
 static void redirect(ucontext_t *context, struct waot_thread *thread, int status, struct waot_code_place from) {
   machine_charge(context, waot_owed((const void *)machine_pc(context)));
@@ -61,9 +65,10 @@ static void on_tick(int signal, siginfo_t *info, void *context_ptr) {
     struct waot_thread_record *record = (struct waot_thread_record *)thread;
     struct waot_limits *limits = ((const struct waot_activation *)thread->top)->limits;
     if (waot_thread_is_ending(record)) waot_interrupt_add(limits, WAOT_INTERRUPT_ENDING);
-    if (machine_fuel(context) > 0) redirect(context, thread, WAOT_STATUS_OUT_OF_FUEL, machine_place(context));
+    int64_t fuel = exact_fuel(context);
+    if (fuel > 0) redirect(context, thread, WAOT_STATUS_OUT_OF_FUEL, machine_place(context));
     else if (__atomic_load_n(&limits->interrupt, __ATOMIC_RELAXED)) redirect(context, thread, WAOT_STATUS_INTERRUPTED, machine_place(context));
-    else waot_pace_note(&record->pace, limits, machine_fuel(context), waot_now_ns(), used_ns(), waot_checker_longest());
+    else waot_pace_note(&record->pace, limits, fuel, waot_now_ns(), used_ns(), waot_checker_longest());
   }
   __atomic_store_n(&thread->tick_pending, 0, __ATOMIC_SEQ_CST);
   errno = saved_errno;

@@ -79,8 +79,8 @@ static _Unwind_Reason_Code visit(struct _Unwind_Context *context, void *data) {
   const char *at = ip - !before;
   if (!waot_code_contains(at)) walk->below |= walk->wasm_count > 0;
   else if (!walk->below && walk->wasm_count < WAOT_TRACE_MAX) walk->wasm[walk->wasm_count++] = (uintptr_t)at;
-  /* In compiled code's frames rbp is the fuel: negative, or not far above 0. Never a frame pointer. */
-  if (waot_code_contains(ip - 1)) CHECK((int64_t)_Unwind_GetGR(context, 6) < INT64_C(1) << 32);
+  /* In compiled code's frames rbp is the fuel: negative, or not far above 0, or as little below the least number, where code has taken back what it will pay. Never a frame pointer. */
+  if (waot_code_contains(ip - 1)) CHECK((int64_t)_Unwind_GetGR(context, 6) < INT64_C(1) << 32 || (int64_t)_Unwind_GetGR(context, 6) > INT64_MAX - (INT64_C(1) << 20));
   if (_Unwind_FindEnclosingFunction((void *)(ip - 1)) == (void *)main) walk->main = true;
   return _URC_NO_REASON;
 }

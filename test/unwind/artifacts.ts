@@ -60,6 +60,8 @@ const VARIED = `(module (import "" "zero" (func $zero (param i32) (result i64)))
   (func (export "bulk") (memory.fill (i32.const 100) (i32.const 7) (i32.const 50)) (memory.copy (i32.const 200) (i32.const 100) (i32.const 50)) (memory.init $d (i32.const 0) (i32.const 1) (i32.const 5)) (data.drop $d)
     (drop (memory.grow (i32.const 1))) (table.init $t $e (i32.const 0) (i32.const 0) (i32.const 2)) (table.copy $t $t (i32.const 1) (i32.const 0) (i32.const 2)) (drop (table.grow $t (ref.null func) (i32.const 2)))
     (table.fill $t (i32.const 4) (ref.func $add) (i32.const 2)) (elem.drop $e) (table.set $t (i32.const 0) (table.get $t (i32.const 1))))
+  (func (export "after_calls") (result i64) (local $s i64) ${loop(`(if (i32.and (local.get $i) (i32.const 1)) (then (local.set $s (i64.add (local.get $s) (call $zero (local.get $i)))) (i64.store ${at} (local.get $s))))
+    (if (i32.gt_u (i32.load ${at}) (i32.const 5)) (then (local.set $s (i64.rotl (local.get $s) (i64.const 3)))) (else (i32.store ${at} (i32.wrap_i64 (local.get $s)))))`, 6)} (local.get $s))
   (func (export "divides") (result i32) (local $z i32) (i32.div_s (i32.const 1) (local.get $z))))`;
 
 /**
@@ -94,7 +96,7 @@ const MODULES: readonly { name: string; text: string; features: object; calls: R
   {
     name: 'varied', text: VARIED, features: {},
     calls: {
-      vectors: OK, sums: OK, out_of_bounds: { status: StatusCode.out_of_bounds_memory_access }, recursion: OK, stack_arguments: OK, several: OK, bulk: OK, divides: { status: StatusCode.integer_divide_by_zero },
+      vectors: OK, sums: OK, out_of_bounds: { status: StatusCode.out_of_bounds_memory_access }, recursion: OK, stack_arguments: OK, several: OK, bulk: OK, after_calls: OK, divides: { status: StatusCode.integer_divide_by_zero },
     },
   },
   { name: 'large', text: large(''), features: { tail_call: true }, calls: LARGE_CALLS, levels: [0] },

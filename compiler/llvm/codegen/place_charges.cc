@@ -7,9 +7,9 @@
  *     owed(p) = the costs of the marks passed before the point p, less what has been paid;     register + owed(p) = the exact value
  *
  *   - at a call, a return, an asm with effects (the synchronous check): owed is 0, everything was paid before. There the host, or a trampoline, looks at the register;
- *   - at an instruction that may fault (an access of linear memory, the trap of a failed check): owed is written into a table, from which the handler adds it to the register of the
- *     interrupted context (runtime-c/owed.c). So a trap finds `consumed` exact to the operator, and out-of-fuel overrides it where it must;
- *   - at a tick anywhere else the register is too low by owed, never too high: an exhausted activation may be seen a tick later, and one that is not exhausted is never stopped.
+ *   - anywhere else, where an access of linear memory or a failed check may trap, and a tick may come: owed is written into a table, from which the handler adds it to the register of the
+ *     interrupted context (runtime-c/owed.c). So a trap finds `consumed` exact to the operator, and out-of-fuel overrides it where it must.
+ *     The register alone may even have wrapped, where something is taken back at the start of an activation without a limit.
  *
  * Owed is constant for each point, whatever path led there. Blocks that are joined by edges share it: all edges out of a block and all edges into a block belong to one bundle, with one
  * amount owed on each of its edges. Any amounts do that are neither negative nor above MAX_OWED, and 0 where the function is entered: each segment of a block between barriers pays what is owed at its start, and
@@ -40,7 +40,7 @@ using namespace llvm;
 
 namespace {
 
-/* Owed on an edge at most: what a tick may miss. Also the most that a payment takes back. */
+/* Owed on an edge at most. Also the most that a payment takes back. */
 constexpr uint64_t MAX_OWED = UINT64_C(1) << 20;
 
 /* How a charge is spelled in machine instructions. */
@@ -53,21 +53,27 @@ public:
     fuel = findRegister(*function.getSubtarget().getRegisterInfo(), isX86 ? "RBP" : "X28");
   }
 
-  /* Adds an amount to the fuel register before `at`, flags untouched. One that is negative is at least -MAX_OWED. */
-  void emit(MachineBasicBlock &block, MachineBasicBlock::iterator at, const DebugLoc &where, int64_t amount) const {
+  /* Adds an amount to the fuel register before `at`, flags untouched. One that is negative is at least -MAX_OWED. `beforeEach` is told of each instruction, and what those before it have added. */
+  void emit(MachineBasicBlock &block, MachineBasicBlock::iterator at, const DebugLoc &where, int64_t amount, function_ref<void(MachineInstr &, int64_t)> beforeEach) const {
+    int64_t added = 0;
     if (isX86) {
       constexpr int64_t MOST = INT32_MAX; /* of a displacement */
-      for (; amount != 0; amount -= std::min(amount, MOST))
-        BuildMI(block, at, where, instructions.get(add), fuel).addReg(fuel).addImm(1).addReg(0).addImm(std::min(amount, MOST)).addReg(0);
+      for (int64_t part; added != amount; added += part) {
+        part = std::min(amount - added, MOST);
+        beforeEach(*BuildMI(block, at, where, instructions.get(add), fuel).addReg(fuel).addImm(1).addReg(0).addImm(part).addReg(0), added);
+      }
       return;
     }
     /* An immediate has 12 bits, shifted by 0 or 12. */
     constexpr uint64_t PART = 0xfff;
     const MCInstrDesc &opcode = instructions.get(amount < 0 ? subtract : add);
     uint64_t size = amount < 0 ? (uint64_t)-amount : (uint64_t)amount;
-    if (size & PART) BuildMI(block, at, where, opcode, fuel).addReg(fuel).addImm(size & PART).addImm(0);
-    for (uint64_t high = size >> 12; high > 0; high -= std::min(high, PART))
-      BuildMI(block, at, where, opcode, fuel).addReg(fuel).addImm(std::min(high, PART)).addImm(12);
+    auto emitPart = [&](uint64_t part, unsigned shift) {
+      beforeEach(*BuildMI(block, at, where, opcode, fuel).addReg(fuel).addImm(part).addImm(shift), added);
+      added += (amount < 0 ? -1 : 1) * (int64_t)(part << shift);
+    };
+    if (size & PART) emitPart(size & PART, 0);
+    for (uint64_t high = size >> 12; high > 0; high -= std::min(high, PART)) emitPart(std::min(high, PART), 12);
   }
 
 private:
@@ -218,10 +224,13 @@ private:
 
   /* Returns what is owed at the end. */
   uint64_t rewriteSegment(MachineBasicBlock &block, MachineBasicBlock::iterator start, MachineBasicBlock::iterator end, MachineInstr *last, uint64_t owed, int64_t pay, const Charger &charger) {
-    if (pay != 0 && !last) {
+    if (pay != 0 && last) {
+      MachineBasicBlock::iterator mark(last), to = beforeComparison(block, *last);
+      if (start == to) start = mark;
+      block.splice(to, &block, mark);
+    } else if (pay != 0) {
       while (start != end && (start->isPosition() || start->isPHI() || start->getFlag(MachineInstr::FrameSetup))) ++start;
-      charger.emit(block, start, block.findDebugLoc(start), pay);
-      owed -= pay;
+      owed = emitPayment(block, start, block.findDebugLoc(start), owed, pay, charger);
     }
     for (auto at = start; at != end;) {
       MachineInstr &inst = *at++;
@@ -231,16 +240,19 @@ private:
         continue;
       }
       owed += cost;
-      if (&inst == last && pay != 0) {
-        charger.emit(block, beforeComparison(block, inst), inst.getDebugLoc(), pay);
-        owed -= pay;
-      }
+      if (&inst == last && pay != 0) owed = emitPayment(block, MachineBasicBlock::iterator(inst), inst.getDebugLoc(), owed, pay, charger);
       inst.eraseFromParent();
     }
     return owed;
   }
 
-  /* A comparison and the branch on it should stay together: then the processor runs them as one. The comparison must not be able to fault: the payment would come before its mark. */
+  /* Returns what is owed then. */
+  uint64_t emitPayment(MachineBasicBlock &block, MachineBasicBlock::iterator at, const DebugLoc &where, uint64_t owed, int64_t pay, const Charger &charger) {
+    charger.emit(block, at, where, pay, [&](MachineInstr &inst, int64_t paid) { note(inst, owed - (uint64_t)paid); });
+    return owed - (uint64_t)pay;
+  }
+
+  /* Where a mark goes that is paid. A comparison and the branch on it should stay together: then the processor runs them as one. The comparison must not be able to fault: its own charge can be the mark. */
   static MachineBasicBlock::iterator beforeComparison(MachineBasicBlock &block, MachineInstr &mark) {
     MachineBasicBlock::iterator at(mark);
     auto next = std::next(at);
@@ -249,9 +261,9 @@ private:
     return before->isCompare() && !mayFault(*before) ? before : at;
   }
 
-  /* Records what is owed where an instruction may fault, unless it is what the table says already. */
+  /* Records what is owed at an instruction, unless it is what the table says already. */
   void note(MachineInstr &inst, uint64_t owed) {
-    if (owed == recorded || !mayFault(inst)) return;
+    if (owed == recorded || inst.isMetaInstruction() || isEmptyAsm(inst)) return;
     MCSymbol *symbol = inst.getPreInstrSymbol();
     if (!symbol) {
       symbol = function->getContext().createTempSymbol("owed");

@@ -1,4 +1,4 @@
-/* place_charges.h - the pass over machine code that pays charges together, and the tables of what is owed where code may fault. */
+/* place_charges.h - the pass over machine code that pays charges together, and the tables of what is owed at each instruction. */
 #ifndef WAOT_PLACE_CHARGES_H
 #define WAOT_PLACE_CHARGES_H
 
