@@ -83,8 +83,38 @@ const statements = (count: number, statement: (i: number) => string) => Array.fr
 const LOADS = statements(LARGE, (i) => `(local.set ${i + 1} (v128.load offset=${16 * i} (i32.const 0)))`);
 const SUM = statements(LARGE - 1, (i) => `(local.set 1 (v128.xor (i64x2.add (local.get 1) (local.get ${i + 2})) (local.get ${LARGE + 1})))`);
 
+/**
+ * Functions of which LLVM finds that they never return, with arguments on the stack, too long to be inlined: nothing is behind a call of one. Such calls are a function's last instruction and between
+ * others; in both conventions, of which only that of tail calls has callees that pop.
+ */
+const CHURN = Array.from({ length: 40 }, (_, i) => `(local.set $p${i % 9} (i64.rotl (i64.mul (local.get $p${i % 9}) (local.get $p${(i + 1) % 9})) (i64.const 7)))`).join(' ');
+const endless = (name: string, end: string) => `(func $${name} (param $n i32) ${NINE} (result i64) ${CHURN} (drop (call $zero (i32.wrap_i64 (local.get $p8)))) ${end})`;
+const CHURN_DOUBLES = Array.from({ length: 40 }, (_, i) => `(local.set $q${i % 16} (f64.div (local.get $q${i % 16}) (local.get $q${(i + 15) % 16})))`).join(' ');
+const passDoubles = (from: number) => Array.from({ length: 16 }, (_, i) => `(local.get $q${(i + from) % 16})`).join(' ');
+const constDoubles = (first: number) => Array.from({ length: 16 }, (_, i) => `(f64.const ${first + i})`).join(' ');
+const unknown = (value: number) => `(i32.add (i32.const ${value}) (i32.wrap_i64 (call $zero (i32.const 1))))`;
+const noReturn = (call: 'call' | 'return_call') => `(module (import "" "zero" (func $zero (param i32) (result i64))) (import "" "throw" (func $throw (param i32) (result i64)))
+  ${endless('traps', 'unreachable')}
+  ${endless('throws', '(drop (call $throw (i32.const 1))) unreachable')}
+  ${endless('leaves', `(${call} $traps ${LESS} ${pass(1)})`)}
+  ${endless('ends', `(i64.add (i64.const 1) (call $traps ${LESS} ${pass(2)}))`)}
+  ${endless('chooses', `(if (i32.eq (local.get $n) (i32.const 1)) (then (return (i64.add (i64.const 1) (call $throws ${LESS} ${pass(4)})))))
+    (if (i32.eq (local.get $n) (i32.const 2)) (then (return (i64.add (i64.const 2) (call $ends ${LESS} ${pass(5)}))))) (i64.add (i64.const 3) (call $leaves ${LESS} ${pass(6)}))`)}
+  ${['doubles', 'other_doubles'].map((name, i) => `(func $${name} (param $n i32) ${SIXTEEN} (result i64) ${CHURN_DOUBLES} (drop (call $zero (i32.trunc_sat_f64_s (local.get $q${i + 8})))) unreachable)`).join(' ')}
+  (func $chooses_doubles (param $n i32) ${SIXTEEN} (result i64) (if (i32.eq (local.get $n) (i32.const 1)) (then (return (i64.add (i64.const 1) (call $doubles ${LESS} ${passDoubles(4)})))))
+    (i64.add (i64.const 2) (call $other_doubles (i32.sub (local.get $n) (i32.const 2)) ${passDoubles(5)})))
+  (func (export "doubles") (result i64) (i64.add (i64.const 1) (call $chooses_doubles ${unknown(1)} ${constDoubles(1)})))
+  (func (export "other_doubles") (result i64) (i64.add (i64.const 1) (call $chooses_doubles ${unknown(2)} ${constDoubles(2)})))
+  (func (export "third_doubles") (result i64) (if ${unknown(0)} (then (drop (call $other_doubles (i32.const 1) ${constDoubles(3)})))) (i64.add (i64.const 1) (call $doubles ${unknown(1)} ${constDoubles(1)})))
+  (func (export "ends") (result i64) (i64.add (i64.const 1) (call $ends ${unknown(9)} ${consts(1, 9)})))
+  (func (export "leaves") (result i64) (i64.add (i64.const 1) (call $leaves ${unknown(9)} ${consts(1, 9)})))
+  ${['throws', 'ends', 'leaves'].map((name, i) => `(func (export "chooses_${name}") (result i64) (i64.add (i64.const 1) (call $chooses ${unknown(i + 1)} ${consts(i, 9)})))`).join(' ')}
+  (func (export "returns") (result i64) (if ${unknown(0)} (then (drop (call $traps (i32.const 9) ${consts(1, 9)})))) (if ${unknown(0)} (then (drop (call $throws (i32.const 9) ${consts(2, 9)})))) (call $zero (i32.const 3))))`;
+
 /** What a module's exports end with. */
 const OK = { status: StatusCode.ok };
+const TRAPS = { status: StatusCode.unreachable };
+const NO_RETURN_CALLS = { ends: TRAPS, leaves: TRAPS, chooses_throws: { status: StatusCode.host_error }, chooses_ends: TRAPS, chooses_leaves: TRAPS, doubles: TRAPS, other_doubles: TRAPS, third_doubles: TRAPS, returns: OK };
 const LARGE_CALLS = { large: OK, large_with_arguments: OK, small_to_large: OK };
 const MODULES: readonly { name: string; text: string; features: object; calls: Readonly<Record<string, { status: number }>>; /** Default: all. */ levels?: readonly number[] }[] = [
   {
@@ -99,6 +129,8 @@ const MODULES: readonly { name: string; text: string; features: object; calls: R
       vectors: OK, sums: OK, out_of_bounds: { status: StatusCode.out_of_bounds_memory_access }, recursion: OK, stack_arguments: OK, several: OK, bulk: OK, after_calls: OK, divides: { status: StatusCode.integer_divide_by_zero },
     },
   },
+  { name: 'no-return-tail', text: noReturn('return_call'), features: { tail_call: true }, calls: NO_RETURN_CALLS },
+  { name: 'no-return', text: noReturn('call'), features: {}, calls: NO_RETURN_CALLS },
   { name: 'large', text: large(''), features: { tail_call: true }, calls: LARGE_CALLS, levels: [0] },
   { name: 'large-values', text: large(`${LOADS} (local.set ${LARGE + 1} (i64x2.splat (call $zero (i32.const 2)))) ${SUM} (v128.store (i32.const 0) (local.get 1))`), features: { tail_call: true }, calls: LARGE_CALLS, levels: [2] },
 ];

@@ -107,6 +107,8 @@ const char *addPasses(legacy::PassManager &passes, TargetMachine &machine, raw_p
   auto *information = new MachineModuleInfoWrapperPass(&machine);
   TargetPassConfig *config = machine.createPassConfig(passes);
   config->setDisableVerify(true);
+  /* A trap behind every call that never returns. The rule behind a call says where the frame is while the call lasts (call_frames.cc), and AsmPrinter drops rules that no instruction of the function follows. */
+  machine.Options.TrapUnreachable = true;
   insertCallFramePasses(*config);
   passes.add(config);
   passes.add(information);
