@@ -88,11 +88,11 @@ static napi_value sha256(napi_env env, napi_callback_info info) {
   }
   struct waot_sha256 sha;
   uint8_t digest[32];
-  char text[64];
+  char text[WAOT_SHA256_TEXT];
   waot_sha256_init(&sha);
   if (length > 0) waot_sha256_update(&sha, bytes, length);
   waot_sha256_final(&sha, digest);
-  for (int i = 0; i < 64; i++) text[i] = "0123456789abcdef"[digest[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15];
+  waot_sha256_text(digest, text);
   napi_create_string_latin1(env, text, sizeof text, &result);
   return result;
 }

@@ -3,18 +3,17 @@
 #include <stdio.h>
 
 #include "addon.h"
+#include "sha256.h"
 
 /* More frames than an error shows: 64 of an activation. */
 #define MOST_FRAMES 256
 
 /* The hash of the artifact in hexadecimal, a space, and its path. */
 static napi_value name_artifact(napi_env env, const waot_artifact *artifact) {
-  static const char digits[] = "0123456789abcdef";
-  const uint8_t *hash = waot_artifact_hash(artifact);
-  char name[64 + 1 + PATH_MAX];
+  char name[WAOT_SHA256_TEXT + 1 + PATH_MAX];
   napi_value result = NULL;
-  for (int i = 0; i < 64; i++) name[i] = digits[i % 2 ? hash[i / 2] & 15 : hash[i / 2] >> 4]; /* 32 calls of snprintf take longer than all the rest here */
-  snprintf(name + 64, sizeof name - 64, " %s", waot_artifact_path(artifact));
+  waot_sha256_text(waot_artifact_hash(artifact), name);
+  snprintf(name + WAOT_SHA256_TEXT, sizeof name - WAOT_SHA256_TEXT, " %s", waot_artifact_path(artifact));
   napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &result);
   return result;
 }

@@ -19,7 +19,6 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
-#include <time.h>
 
 enum { CHECKER_AWAKE = 0, CHECKER_ASLEEP = 1, CHECKER_NONE = 2, CHECKER_DOZING = 3 };
 
@@ -241,13 +240,11 @@ void waot_tick_wait(struct waot_thread *thread) {
   sigemptyset(&tick);
   sigaddset(&tick, waot_tick_signal);
   pthread_sigmask(SIG_UNBLOCK, &tick, NULL);
-  struct timespec begin, now;
-  clock_gettime(CLOCK_MONOTONIC, &begin);
+  int64_t begin = waot_now_ns();
   for (int turn = 0; load(&thread->tick_pending); turn++) {
     if (turn < TICK_WAIT_YIELDS) sched_yield();
     else waot_os_sleep(TICK_NAP_NS); /* yielding lets no thread of lower priority run, and the checker can be one */
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if ((now.tv_sec - begin.tv_sec) * INT64_C(1000000000) + (now.tv_nsec - begin.tv_nsec) > TICK_WAIT_NS) store(&thread->tick_pending, 0);
+    if (waot_now_ns() - begin > TICK_WAIT_NS) store(&thread->tick_pending, 0);
   }
   errno = saved_errno;
 }

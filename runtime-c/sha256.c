@@ -126,3 +126,7 @@ void waot_sha256_final(struct waot_sha256 *sha, uint8_t digest[32]) {
   waot_sha256_update(sha, padding, zeros + 8);
   for (int i = 0; i < 32; i++) digest[i] = (uint8_t)(sha->state[i / 4] >> (24 - 8 * (i % 4)));
 }
+
+void waot_sha256_text(const uint8_t digest[32], char text[WAOT_SHA256_TEXT]) {
+  for (int i = 0; i < WAOT_SHA256_TEXT; i++) text[i] = "0123456789abcdef"[i % 2 ? digest[i / 2] & 15 : digest[i / 2] >> 4];
+}
