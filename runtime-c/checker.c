@@ -28,7 +28,7 @@ enum { CHECKER_AWAKE = 0, CHECKER_ASLEEP = 1, CHECKER_NONE = 2, CHECKER_DOZING =
  * are spared because there is fuel enough (pace.h) are no further apart, so these are found then as well. */
 #define SPARED_PERIODS 10
 /* Scans after a doze that was disturbed before there is another: a program of short calls is not to wake the checker by each. */
-#define RESTLESS_SCANS 100
+#define RESTLESS_SCANS 10
 /* Periods without an answer after which a tick is taken for lost; a power of two. */
 #define LOST_AFTER 16
 /* Stack of the checker thread: it calls nothing deep, but thread-local storage of the whole process is carved out of it. */

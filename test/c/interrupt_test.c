@@ -244,9 +244,9 @@ static void *spin(void *guest) {
   int64_t value = 0;
   return (void *)(intptr_t)guest_call(guest, "guest_spin", &value);
 }
-/* On a busy machine the checker can doze again before we look: so in one of three tries. */
+/* On a busy machine the checker can doze again before we look: so in one of ten tries. */
 static bool wakes(void (*action)(struct guest *), struct guest *g) {
-  for (int tries = 0; tries < 3; tries++) {
+  for (int tries = 0; tries < 10; tries++) {
     for (double begin = now_ns(); checker_flag() != DOZES;) CHECK(now_ns() - begin < 60e9);
     action(g);
     if (checker_flag() == 0) return true;
