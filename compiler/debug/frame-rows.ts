@@ -4,9 +4,9 @@ import { isMachO, readMachOObject } from '../../loader/macho.js';
 import { FRAME_ROWS_SECTION } from '../../runtime-c/abi.js';
 import { CompileError } from '../diagnostics.js';
 
-/** Code of the wasm function whose body is at an offset of the wasm file: out of line, or inlined into a parent by the operator at `call` there. Numbered from 1; a parent comes before. */
+/** Code of the wasm function whose body is at an offset of the wasm file: called by the operator at `call` of a parent into which it was inlined, if it has one. Numbered from 1; a parent comes before. */
 export interface CodeScope { readonly parent: number; readonly body: number; readonly call: number }
-/** From `distance` bytes behind the function's start up to the next: a scope, and the operator's offset in the wasm file, 0 where it is not known. */
+/** From `distance` bytes behind the function's start up to the next: a scope, 0 for none, and the operator's offset in the wasm file, 0 where it is not known. */
 export interface CodeRow { readonly distance: number; readonly scope: number; readonly offset: number }
 export interface FrameRows { readonly scopes: readonly CodeScope[]; readonly functions: readonly { readonly symbol: string; readonly rows: readonly CodeRow[] }[] }
 

@@ -56,7 +56,7 @@ export function makeFrameTable(symbols: readonly FunctionSymbol[], objects: read
   for (const object of objects) {
     const found = readFrameRows(object);
     const numbers = scopes.addAll(found);
-    for (const { symbol, rows } of found.functions) known.set(symbol, rows.map((row) => ({ ...row, scope: numbers[row.scope - 1] })));
+    for (const { symbol, rows } of found.functions) known.set(symbol, rows.map((row) => ({ ...row, scope: row.scope === 0 ? 0 : numbers[row.scope - 1] })));
   }
   const rows: PlaceRow[] = [];
   const add = (address: number, scope: number, line: number): void => {

@@ -82,10 +82,10 @@ function returnCallReference(s: FunctionState, type: FuncType, callee: Callee, a
   s.b.condBr(s.b.isNull(tail), plain, inPlace);
   s.b.moveTo(inPlace);
   s.b.markTailCall();
-  s.b.retCall(type, s.b.callIndirect(type, tail, [vmctx, ...args]));
+  s.b.retCall(type, () => s.b.callIndirect(type, tail, [vmctx, ...args]));
   s.b.moveTo(plain);
   const code = s.b.callHelper('func_code', 'ptr', ['ptr'], [func]);
-  s.b.retCall(type, s.b.callIndirect(type, code, [vmctx, ...args]));
+  s.b.retCall(type, () => s.b.callIndirect(type, code, [vmctx, ...args]));
 }
 
 function returnCall(s: FunctionState, operator: Operator): void {
@@ -99,7 +99,7 @@ function returnCall(s: FunctionState, operator: Operator): void {
   else if (a < s.module.importedFuncs) returnCallReference(s, type, { func: importedFunction(s, a) }, args);
   else {
     s.b.markTailCall();
-    s.b.retCall(type, s.b.call(s.partition.funcOf(a), [s.vmctx, ...args]));
+    s.b.retCall(type, () => s.b.call(s.partition.funcOf(a), [s.vmctx, ...args]));
   }
   s.skipRest();
 }

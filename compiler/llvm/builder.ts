@@ -55,6 +55,8 @@ function vectorType(context: llvmTypes.LLVMContext): Type {
 
 /** See codegen/tail_calls.c. */
 const TAIL_MARK = 'waot.tail';
+/** The column of the location of a call that takes its caller's place; all others have 0. See codegen/tail_locations.h. */
+const TAIL_COLUMN = 1;
 
 export type BinaryOp = 'Add' | 'Sub' | 'Mul' | 'And' | 'Or' | 'Xor' | 'Shl' | 'AShr' | 'LShr' | 'FAdd' | 'FSub' | 'FMul' | 'FDiv';
 export type CompareOp =
@@ -191,13 +193,17 @@ export class ModuleBuilder {
     this.helper(TAIL_MARK, 'void', []);
   }
 
-  /** The next call is a tail call: the caller's frame is gone before the callee runs. Its result must be returned at once. */
+  /** The next call is a tail call: the caller's frame is gone before the callee runs. It must be made by `retCall`. */
   markTailCall(): void {
     this.ir.CreateCall(this.helper(TAIL_MARK, 'void', []), []);
   }
 
-  /** Returns the result of a call, whatever it is, as it is. */
-  retCall(type: FuncType, result: Value): void {
+  /** Makes a call in place of the caller, which stacks do not show while it lasts, and returns its result, whatever it is, as it is. */
+  retCall(type: FuncType, call: () => Value): void {
+    const offset = this.debug?.offset ?? 0;
+    this.setDebugOffset(offset, TAIL_COLUMN);
+    const result = call();
+    this.setDebugOffset(offset);
     if (type.results.length === 0) this.ir.CreateRetVoid();
     else this.ir.CreateRet(result);
   }
@@ -317,7 +323,7 @@ export class ModuleBuilder {
     const file = builder.createFile(fileName, '.');
     builder.createCompileUnit(llvm().dwarf.SourceLanguage.DW_LANG_C99, file, 'wasm-aot', optimised, '', 0);
     const type = builder.createSubroutineType(builder.getOrCreateTypeArray([null]));
-    this.debug = { builder, file, type };
+    this.debug = { builder, file, type, offset: 0 };
   }
 
   /** Gives a function its DWARF entry and makes it the scope of the locations that follow. */
@@ -332,8 +338,10 @@ export class ModuleBuilder {
   }
 
   /** The instructions that follow come from the operator at this byte offset. */
-  setDebugOffset(offset: number): void {
-    if (this.debug?.scope) this.ir.SetCurrentDebugLocation(llvm().DILocation.get(this.context, offset, 0, this.debug.scope));
+  setDebugOffset(offset: number, column = 0): void {
+    if (!this.debug?.scope) return;
+    this.debug.offset = offset;
+    this.ir.SetCurrentDebugLocation(llvm().DILocation.get(this.context, offset, column, this.debug.scope));
   }
 
   // --- the end ------------------------------------------------------------------------------------------------------
@@ -359,5 +367,7 @@ interface DebugInfo {
   readonly builder: llvmTypes.DIBuilder;
   readonly file: llvmTypes.DIFile;
   readonly type: llvmTypes.DISubroutineType;
+  /** That of the last location. */
+  offset: number;
   scope?: llvmTypes.DISubprogram;
 }

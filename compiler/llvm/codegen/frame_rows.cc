@@ -4,13 +4,15 @@
  * Lowering gives instructions locations, whose line is an offset in the wasm file and whose function is the wasm function; LLVM's passes keep them, and note at what call a function was inlined.
  * Here they become rows in a section that the linker drops (compiler/debug/frame-rows.ts reads it from the objects):
  *
- *   u32 scopes     then for each: its parent (the number of an earlier one, 0: out of line), the offset of the body of the wasm function, the offset of the call in the parent's
- *   u32 functions  then for each: u32 length of its name, the name, u32 rows, then for each: distance from the function's start, scope (numbered from 1), offset (0: not known)
+ *   u32 scopes     then for each: its parent (the number of an earlier one, 0: none), the offset of the body of the wasm function, the offset of the call in the parent's
+ *   u32 functions  then for each: u32 length of its name, the name, u32 rows, then for each: distance from the function's start, scope (numbered from 1, 0: none), offset (0: not known)
  *
+ * Functions that have made a tail call have no part in this (tail_locations.h): what one inlined into f tail-calls is called by f; and what f itself does so by a call, as it does with other modules' functions, by nobody.
  * A row holds up to the next. Offsets are exact where execution can stop: calls, traps, accesses of linear memory that may fault. Between these there are rows where the scope changes, and where a
  * loop begins; with DWARF (-g) at every change.
  */
 #include "frame_rows.h"
+#include "tail_locations.h"
 #include "../../../runtime-c/abi.h"
 
 #include "llvm/ADT/DenseMap.h"
@@ -75,13 +77,13 @@ public:
     block = inst->getParent();
     const DILocation *location = locate(*inst, first);
     if (!location && !first) return;
-    const unsigned scope = location ? scopeOf(location->getScope()->getSubprogram(), location->getInlinedAt()) : own;
-    const unsigned offset = location ? location->getLine() : scopes[own - 1].body;
-    const bool matters = scope != last.scope || ((everywhere || canStop(*inst) || (first && beginsLoop(*block))) && offset != last.offset);
+    Row row = rowOf(*inst, location);
+    const bool matters = row.scope != last.scope || ((everywhere || canStop(*inst) || (first && beginsLoop(*block))) && row.offset != last.offset);
     if (!matters) return;
-    last = {printer.OutContext.createTempSymbol("frame_row"), scope, offset};
-    printer.OutStreamer->emitLabel(last.at);
-    functions.back().rows.push_back(last);
+    row.at = printer.OutContext.createTempSymbol("frame_row");
+    last = row;
+    printer.OutStreamer->emitLabel(row.at);
+    functions.back().rows.push_back(row);
   }
 
   void endModule() override {
@@ -132,7 +134,16 @@ private:
     return nullptr;
   }
 
+  /* What stacks show for an instruction. A call in the place of a function that was inlined, or that makes it, is by what called that. */
+  Row rowOf(const MachineInstr &inst, const DILocation *location) {
+    if (!location) return {nullptr, own, scopes[own - 1].body};
+    if (inst.isCall() && !inst.isReturn()) location = callWithFrame(location);
+    if (!location) return {nullptr, 0, 0};
+    return {nullptr, scopeOf(location->getScope()->getSubprogram(), location->getInlinedAt()), location->getLine()};
+  }
+
   unsigned scopeOf(const DISubprogram *function, const DILocation *call) {
+    call = callWithFrame(call);
     if (const unsigned number = numbers.lookup({function, call})) return number;
     const unsigned parent = call ? scopeOf(call->getScope()->getSubprogram(), call->getInlinedAt()) : 0;
     scopes.push_back({parent, function->getLine(), call ? call->getLine() : 0});

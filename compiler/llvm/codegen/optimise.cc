@@ -160,6 +160,7 @@ void codegen_optimise(LLVMModuleRef moduleRef, LLVMTargetMachineRef machineRef, 
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, callGraph, modules);
   builder.registerVectorizerStartEPCallback(addMetering);
+  builder.registerCGSCCOptimizerLateEPCallback([](CGSCCPassManager &passes, OptimizationLevel) { passes.addPass(createCGSCCToFunctionPassAdaptor(KeepFramesPass())); });
   builder.registerPipelineStartEPCallback([](ModulePassManager &passes, OptimizationLevel) { addFirst(passes); });
   builder.registerOptimizerLastEPCallback([](ModulePassManager &passes, OptimizationLevel reached, ThinOrFullLTOPhase) {
     addLast(passes, reached != OptimizationLevel::O0);

@@ -44,6 +44,11 @@ struct LocateFaultsPass : llvm::PassInfoMixin<LocateFaultsPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 
+/* See keep_frames.cc. Runs wherever functions have been inlined, before what looks for tail calls. */
+struct KeepFramesPass : llvm::PassInfoMixin<KeepFramesPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+
 /* See repeat_dispatch.cc. */
 struct RepeatDispatchPass : llvm::PassInfoMixin<RepeatDispatchPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
