@@ -55,26 +55,35 @@ class Job {
     this.schedule = new Schedule(plan.options.jobs, plan.options.memoryBudget);
   }
 
-  /** The functions, lowered partition by partition, large ones first; each goes to the code generator's threads while the next is being lowered. */
+  /** The functions, partition by partition, large ones first. Each is lowered when its turn has come, while the code generator's threads are busy with those before. */
   async compilePartitions(levels: readonly Level[]): Promise<Uint8Array[]> {
     const partitions = levels.flatMap((level) => this.plan.partitions.map((partition, number) => ({ ...partition, level, number })));
     const scratch = mkdtempSync(join(tmpdir(), 'wasm-aot-'));
     const outputs = new Array<Uint8Array>(partitions.length);
     const order = partitions.map((_, i) => i).sort((a, b) => partitions[b].bytes - partitions[a].bytes || a - b);
-    let done = 0;
+    const done = { lower: 0, codegen: 0 };
+    const report = (stage: keyof typeof done): void => this.report({ stage, done: ++done[stage], total: partitions.length });
+    const compileOne = async (place: number): Promise<void> => {
+      const { level, number, effort } = partitions[place];
+      const start = performance.now();
+      const builder = emitPartition(level.plan, number);
+      const lowered = performance.now();
+      const bitcode = builder.writeBitcode(join(scratch, `${place}.bc`));
+      const prelude = this.rewrite(`${this.options.prelude}${vectorPrelude(archName(this.options.triple), builder.helperNames)}${heapPrelude(builder.helperNames)}`);
+      const own = { lower: lowered - start, bitcode: performance.now() - lowered };
+      report('lower');
+      outputs[place] = await this.generate(bitcode, { ...this.options, cpu: level.cpu, features: level.features, prelude, effort }, partitions[place], own);
+      report('codegen');
+    };
+    let failed = false;
     try {
-      await Promise.all(order.map(async (place, i) => {
-        const { level, number } = partitions[place];
-        const start = performance.now();
-        const builder = emitPartition(level.plan, number);
-        const lowered = performance.now();
-        const bitcode = builder.writeBitcode(join(scratch, `${place}.bc`));
-        const prelude = this.rewrite(`${this.options.prelude}${vectorPrelude(archName(this.options.triple), builder.helperNames)}${heapPrelude(builder.helperNames)}`);
-        const own = { lower: lowered - start, bitcode: performance.now() - lowered };
-        this.report({ stage: 'lower', done: i + 1, total: partitions.length });
-        outputs[place] = await this.generate(bitcode, { ...this.options, cpu: level.cpu, features: level.features, prelude, effort: partitions[place].effort }, partitions[place], own);
-        this.report({ stage: 'codegen', done: ++done, total: partitions.length });
-      }));
+      await Promise.all(order.map((place) => this.schedule.run(JOB_BYTES + partitions[place].bytes * JOB_BYTES_PER_BYTE, async () => {
+        if (failed) return;
+        await compileOne(place).catch((error: unknown) => {
+          failed = true; // nothing that waits is begun
+          throw error;
+        });
+      })));
       return outputs;
     } finally {
       rmSync(scratch, { recursive: true, force: true });
@@ -83,16 +92,14 @@ class Job {
 
   /** Code for one LLVM module; an object is scanned before anything else sees it. */
   async generate(input: Uint8Array, options: CompileOptions, { from, to, bytes, effort, level: { plan } = { plan: this.plan } }: PartitionPlan & { level?: { plan: ModulePlan } }, own = { lower: 0, bitcode: 0 }): Promise<Uint8Array> {
-    return await this.schedule.run(JOB_BYTES + bytes * JOB_BYTES_PER_BYTE, async () => {
-      const { output, cpu, trace } = await compile(input, options);
-      const scan = options.emit === 'obj' ? (await scanObject(output, options)).milliseconds : 0;
-      this.times.lower += own.lower + own.bitcode;
-      this.times.codegen += cpu.read + cpu.passes + cpu.emit;
-      this.times.scan += scan;
-      this.profiles.push({ from, functions: to - from, bytes, outputBytes: output.length, effort, cpu: { ...own, ...cpu, scan } });
-      if (trace !== undefined) this.traces.add(trace, new Set(plan.symbols.slice(plan.module.importedFuncs + from, plan.module.importedFuncs + to)));
-      return output;
-    });
+    const { output, cpu, trace } = await compile(input, options);
+    const scan = options.emit === 'obj' ? (await scanObject(output, options)).milliseconds : 0;
+    this.times.lower += own.lower + own.bitcode;
+    this.times.codegen += cpu.read + cpu.passes + cpu.emit;
+    this.times.scan += scan;
+    this.profiles.push({ from, functions: to - from, bytes, outputBytes: output.length, effort, cpu: { ...own, ...cpu, scan } });
+    if (trace !== undefined) this.traces.add(trace, new Set(plan.symbols.slice(plan.module.importedFuncs + from, plan.module.importedFuncs + to)));
+    return output;
   }
 
   profile(): CompileProfile {

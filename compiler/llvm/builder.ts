@@ -3,7 +3,7 @@
  * the prelude; the rest of the compiler knows neither.
  *
  * Facts of llvm-bindings 0.4.2 that shape this file: 64-bit constants from a JS number are wrong beyond 32 bits; constant FP values lose NaN payloads unless
- * made by bitcast; contexts are never freed (so every compile runs in a child process); pointers are typed.
+ * made by bitcast; contexts and modules are never freed (so every compile runs in a child process); pointers are typed.
  */
 import { createRequire } from 'node:module';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -73,6 +73,7 @@ export class ModuleBuilder {
   private vector: Type | undefined;
   private readonly constants = new Map<string, Value>();
   private readonly helpers = new Map<string, Func>();
+  private readonly funcs: Func[] = [];
   private readonly funcTypes = new Map<FuncType, llvmTypes.FunctionType>();
   private debug: DebugInfo | undefined;
 
@@ -161,7 +162,9 @@ export class ModuleBuilder {
   /** Declares a compiled function; the codegen addon gives it hidden visibility unless it is internal. */
   declareFunc(name: string, type: FuncType, internal: boolean): Func {
     const { ExternalLinkage, InternalLinkage } = llvm().GlobalValue.LinkageTypes;
-    return llvm().Function.Create(this.funcType(type), internal ? InternalLinkage : ExternalLinkage, name, this.module);
+    const func = llvm().Function.Create(this.funcType(type), internal ? InternalLinkage : ExternalLinkage, name, this.module);
+    this.funcs.push(func);
+    return func;
   }
 
   /** A prelude helper, declared on first use. */
@@ -346,7 +349,10 @@ export class ModuleBuilder {
 
   // --- the end ------------------------------------------------------------------------------------------------------
 
-  /** The finished module as LLVM 14 bitcode. The bindings can write it to a file only: `scratch` names one, which is removed again. */
+  /**
+   * The finished module as LLVM 14 bitcode, once. The bindings can write it to a file only: `scratch` names one, which is removed again. They never free a module, but the bodies of
+   * its functions, most of it, can be.
+   */
   writeBitcode(scratch: string): Uint8Array {
     this.debug?.builder.finalize();
     try {
@@ -354,6 +360,7 @@ export class ModuleBuilder {
       return readFileSync(scratch);
     } finally {
       rmSync(scratch, { force: true });
+      for (const func of this.funcs) func.deleteBody();
     }
   }
 
