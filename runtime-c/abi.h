@@ -581,12 +581,12 @@ _Static_assert(offsetof(struct waot_level_desc, cpu_features) == 0, "waot_level_
 _Static_assert(offsetof(struct waot_level_desc, funcrefs) == 8, "waot_level_desc.funcrefs");
 _Static_assert(sizeof(struct waot_level_desc) == 16, "waot_level_desc");
 
-/* A function in which fuel may be owed; both fields are distances from the row itself. See OWED_ROWS_SECTION. */
+/* Code in which fuel may be owed; both fields are distances from the row itself. See OWED_ROWS_SECTION. */
 struct waot_owed_row {
-  int32_t function; /* to the first byte of its code */
+  int32_t code; /* to its first byte */
   int32_t entries; /* to its entries */
 };
-_Static_assert(offsetof(struct waot_owed_row, function) == 0, "waot_owed_row.function");
+_Static_assert(offsetof(struct waot_owed_row, code) == 0, "waot_owed_row.code");
 _Static_assert(offsetof(struct waot_owed_row, entries) == 4, "waot_owed_row.entries");
 _Static_assert(sizeof(struct waot_owed_row) == 8, "waot_owed_row");
 
@@ -624,7 +624,7 @@ struct waot_module_desc {
   void *exports; /* export_desc[] */
   void *datas; /* data_desc[] */
   void *elems; /* elem_desc[] */
-  void *owed_rows; /* owed_row[], ascending by function; NULL when there is none */
+  void *owed_rows; /* owed_row[], ascending by code; NULL when there is none */
   void *owed_rows_end; /* their end */
   void *levels; /* level_desc[level_count], each better than those before it */
 };

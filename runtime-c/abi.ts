@@ -47,8 +47,8 @@ export const MACHO_SOURCES = '__waot_sources';
 export const DESCRIPTOR_SYMBOL = 'waot_module';
 /**
  * Sections of an object that say what compiled code has not charged yet at each instruction (compiler/llvm/codegen/place_charges.cc): `owed_row`s in the order of the text,
- * and the entries that they refer to. An entry is two ULEB128 numbers: its distance in bytes from the one before (from the function's start), and the fuel owed from there on, until
- * the next; their count leads, and the last one is the function's end. The linker puts the pieces of all objects one after the other, in the order of their text.
+ * and the entries that they refer to. A row is of a function, or of a piece of one that has many entries: a lookup reads those of one row. An entry is two ULEB128 numbers: its distance in bytes from the one before (from
+ * the row's code), and the fuel owed from there on, until the next; their count leads, and the last one of a function is its end. The linker puts what all objects have one after the other, in the order of their text.
  */
 export const OWED_ROWS_SECTION = 'waot_owed_rows';
 export const OWED_ENTRIES_SECTION = 'waot_owed';
@@ -305,8 +305,8 @@ export const DESCRIPTOR_STRUCTS = [
   { name: 'level_desc', doc: 'The code of another CPU level: everything else of the descriptor holds for all levels.', fields: [
     f('cpu_features', 'u64', 'bit set of CpuFeature: all are needed'), f('funcrefs', 'ptr', 'funcref_desc[funcref_count]: as module_desc.funcrefs, but for the code'),
   ] },
-  { name: 'owed_row', doc: 'A function in which fuel may be owed; both fields are distances from the row itself. See OWED_ROWS_SECTION.', fields: [
-    f('function', 'i32', 'to the first byte of its code'), f('entries', 'i32', 'to its entries'),
+  { name: 'owed_row', doc: 'Code in which fuel may be owed; both fields are distances from the row itself. See OWED_ROWS_SECTION.', fields: [
+    f('code', 'i32', 'to its first byte'), f('entries', 'i32', 'to its entries'),
   ] },
   { name: 'module_desc', doc: 'What the symbol waot_module names.', fields: [
     f('abi_version', 'u32', 'ABI_VERSION'), f('fuel_mode', 'u32', 'FuelMode'),
@@ -322,7 +322,7 @@ export const DESCRIPTOR_STRUCTS = [
     f('start', 'u32', 'funcref slot of the start function, or all ones'), f('level_count', 'u32', 'levels beyond that of funcrefs, which is the least'),
     f('types', 'ptr', 'type_desc[]'), f('imports', 'ptr', 'import_desc[]'), f('funcrefs', 'ptr', 'funcref_desc[]'), f('tables', 'ptr', 'limits_desc[]'),
     f('memories', 'ptr', 'limits_desc[]'), f('globals', 'ptr', 'global_desc[]'), f('exports', 'ptr', 'export_desc[]'), f('datas', 'ptr', 'data_desc[]'), f('elems', 'ptr', 'elem_desc[]'),
-    f('owed_rows', 'ptr', 'owed_row[], ascending by function; NULL when there is none'), f('owed_rows_end', 'ptr', 'their end'),
+    f('owed_rows', 'ptr', 'owed_row[], ascending by code; NULL when there is none'), f('owed_rows_end', 'ptr', 'their end'),
     f('levels', 'ptr', 'level_desc[level_count], each better than those before it'),
   ] },
   { name: 'note_header', doc: 'Descriptor bytes of the NOTE_HEADER note: what a loader checks before it maps anything.', fields: [

@@ -247,7 +247,7 @@ static int load(struct waot_artifact *artifact, const struct image *image, const
   artifact->unwind_table = tables.unwind != NULL ? waot_unwind_table_new(tables.unwind, image->object.unwind_size) : NULL;
   tables.unwind = artifact->unwind_table;
 #endif
-  if (!waot_owed_is_sane(&tables, (void *)start, (void *)end)) return waot_error_set(error, WAOT_ERROR_FORMAT, 0, "%s: damaged: its table of owed fuel does not fit its code", name);
+  if (!waot_owed_is_sane(&tables, (struct waot_span){start, end}, (struct waot_span){load_address, load_address + image->object.span})) return waot_error_set(error, WAOT_ERROR_FORMAT, 0, "%s: damaged: its table of owed fuel does not fit its code", name);
   artifact->load_address = load_address;
   if (waot_code_register_tables((void *)start, (void *)end, &tables) != 0) return waot_error_set(error, WAOT_ERROR_MEMORY, 0, "%s: out of memory", name);
   artifact->text_start = start;

@@ -15,9 +15,10 @@ static uint64_t read_uleb(const uint8_t **at) {
   }
 }
 
-static uintptr_t start_of(const struct waot_owed_row *row) { return (uintptr_t)row + (uintptr_t)(intptr_t)row->function; }
+static uintptr_t start_of(const struct waot_owed_row *row) { return (uintptr_t)row + (uintptr_t)(intptr_t)row->code; }
+static uintptr_t entries_of(const struct waot_owed_row *row) { return (uintptr_t)row + (uintptr_t)(intptr_t)row->entries; }
 
-/* The last row of a function that starts at pc or before; NULL when there is none. */
+/* The last row of a piece that starts at pc or before; NULL when there is none. */
 static const struct waot_owed_row *find_row(const struct waot_owed_row *rows, size_t count, uintptr_t pc) {
   size_t low = 0, high = count;
   while (low < high) {
@@ -28,11 +29,13 @@ static const struct waot_owed_row *find_row(const struct waot_owed_row *rows, si
   return low == 0 ? NULL : &rows[low - 1];
 }
 
-bool waot_owed_is_sane(const struct waot_code_tables *tables, const void *start, const void *end) {
-  if ((tables->owed == NULL) != (tables->owed_end == NULL) || tables->owed > tables->owed_end) return false;
-  uintptr_t last = (uintptr_t)start;
+bool waot_owed_is_sane(const struct waot_code_tables *tables, struct waot_span text, struct waot_span file) {
+  if (tables->owed == tables->owed_end) return true; /* there are none */
+  const uintptr_t rows = (uintptr_t)tables->owed, rows_end = (uintptr_t)tables->owed_end;
+  if (rows < file.start || rows_end > file.end || rows > rows_end || rows % _Alignof(struct waot_owed_row) != 0 || (rows_end - rows) % sizeof(struct waot_owed_row) != 0) return false;
+  uintptr_t last = text.start;
   for (const struct waot_owed_row *row = tables->owed; row < tables->owed_end; row++) {
-    if (start_of(row) < last || start_of(row) >= (uintptr_t)end) return false;
+    if (start_of(row) < last || start_of(row) >= text.end || entries_of(row) < file.start || entries_of(row) >= file.end) return false;
     last = start_of(row);
   }
   return true;
@@ -43,7 +46,7 @@ uint64_t waot_owed(const void *pc) {
   if (tables.owed == NULL) return 0;
   const struct waot_owed_row *row = find_row(tables.owed, (size_t)(tables.owed_end - tables.owed), (uintptr_t)pc);
   if (row == NULL) return 0;
-  const uint8_t *entry = (const uint8_t *)((uintptr_t)row + (uintptr_t)(intptr_t)row->entries);
+  const uint8_t *entry = (const uint8_t *)entries_of(row);
   uintptr_t from = start_of(row);
   uint64_t owed = 0;
   for (uint64_t left = read_uleb(&entry); left > 0; left--) {

@@ -9,11 +9,17 @@
 
 /*
  * What an activation that is interrupted at pc owes: fuel for the operators that have run, or are about to fault at pc, which the fuel register does not contain yet. Compiled code pays
- * for many operators at once, after them (compiler/llvm/codegen/place_charges.cc), and says in a table what is owed at each instruction. 0 where pc is not in compiled code. For signal handlers: neither locks nor allocates.
+ * for many operators at once, after them (compiler/llvm/codegen/place_charges.cc), and says in a table what is owed at each instruction. 0 where pc is not in compiled code. For signal handlers: neither locks nor allocates,
+ * and takes about a thousand instructions, however long the function is.
  */
 uint64_t waot_owed(const void *pc);
 
-/* Whether the rows are what the lookup relies on: of functions in the text [start, end), ascending. A linker that moved functions apart from their rows would make bills wrong. */
-bool waot_owed_is_sane(const struct waot_code_tables *tables, const void *start, const void *end);
+/* Addresses: [start, end). */
+struct waot_span {
+  uintptr_t start, end;
+};
+
+/* Whether the rows are what the lookup relies on: in the mapped file, as their entries are; of code in the text, ascending. A linker that moved functions apart from their rows would make bills wrong. */
+bool waot_owed_is_sane(const struct waot_code_tables *tables, struct waot_span text, struct waot_span file);
 
 #endif /* WAOT_OWED_H */

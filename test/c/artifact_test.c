@@ -66,6 +66,31 @@ static void foreign_and_unsuitable_ones(void) {
   check_error("a level whose functions are not in the file", waot_artifact_open(path, &error) == NULL, &error, WAOT_ERROR_FORMAT, "descriptor");
 }
 
+/* The table of owed fuel is read by signal handlers, without any checks. */
+static void wrong_tables_of_owed_fuel(void) {
+  static const struct { const char *name, *rows; } wrong[] = {
+    {"rows that are not in the file", ".set owed_rows, 64; .set owed_rows_end, 72"},
+    {"half a row", "owed_rows: .long enter_nothing - .; owed_rows_end:"},
+    {"rows at an odd address", ".byte 0; owed_rows: .long enter_nothing - owed_rows, 0; owed_rows_end:"},
+    {"an end before the start", "owed_rows_end: .long 0, 0; owed_rows:"},
+    {"code before the text", "owed_rows: .long -0x1000000, 0; owed_rows_end:"},
+    {"code behind the text", "owed_rows: .long 0x1000000, 0; owed_rows_end:"},
+    {"rows that descend", "owed_rows: .long enter_nothing + 1 - owed_rows, 0, enter_nothing - owed_rows - 8, 0; owed_rows_end:"},
+    {"entries before the file", "owed_rows: .long enter_nothing - owed_rows, -0x1000000; owed_rows_end:"},
+    {"entries behind the file", "owed_rows: .long enter_nothing - owed_rows, 0x1000000; owed_rows_end:"},
+  };
+  char flags[300];
+  waot_error error = {0};
+  waot_artifact *artifact = waot_artifact_open(build_fixture("owed.so", PROVIDER, "'-DOWED=\"owed_rows: .long enter_nothing - owed_rows, 0, enter_nothing - owed_rows - 8, 0; owed_rows_end:\"'"), &error);
+  CHECK("a table of owed fuel, with two rows of one place", artifact != NULL);
+  waot_artifact_close(artifact);
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    snprintf(flags, sizeof flags, "'-DOWED=\"%s\"'", wrong[i].rows);
+    error = (waot_error){0};
+    check_error(wrong[i].name, waot_artifact_open(build_fixture("owed.so", PROVIDER, flags), &error) == NULL, &error, WAOT_ERROR_FORMAT, "owed fuel does not fit");
+  }
+}
+
 /* Every single bit flipped, every length shorter, and one byte more: all refused; no crash (the sanitizers would say). */
 static void damaged_ones(void) {
   struct bytes good = read_bytes(in_directory("four.so"));
@@ -170,6 +195,7 @@ int main(void) {
   valid_ones_are_accepted();
   files_that_are_none();
   foreign_and_unsuitable_ones();
+  wrong_tables_of_owed_fuel();
   damaged_ones();
   sealed_damage();
   opening_twice_and_replacing();

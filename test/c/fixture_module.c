@@ -215,6 +215,17 @@ static const struct waot_level_desc levels[] = {{0, (void *)(uintptr_t)BAD_LEVEL
 #define LEVEL_COUNT 0
 #endif
 
+/* -DOWED: the table of owed fuel, in assembly. */
+#ifdef OWED
+__asm__(".pushsection owed, \"a\"\n .balign 4\n" OWED "\n .popsection\n");
+extern const char owed_rows[], owed_rows_end[];
+#define OWED_ROWS (void *)owed_rows
+#define OWED_ROWS_END (void *)owed_rows_end
+#else
+#define OWED_ROWS NULL
+#define OWED_ROWS_END NULL
+#endif
+
 extern const struct waot_module_desc waot_module __attribute__((visibility("default")));
 const struct waot_module_desc waot_module = {
   .abi_version = DESCRIPTOR_ABI, .fuel_mode = WAOT_FUEL_OUTBAND,
@@ -224,5 +235,5 @@ const struct waot_module_desc waot_module = {
   .func_count = COUNT(funcrefs), .funcref_count = COUNT(funcrefs), .table_count = TABLE_COUNT, .memory_count = MEMORY_COUNT, .global_count = GLOBAL_COUNT,
   .export_count = COUNT(exports), .data_count = COUNT(datas), .elem_count = COUNT(elems), .start = START, .level_count = LEVEL_COUNT,
   .types = (void *)types, .imports = (void *)imports, .funcrefs = (void *)funcrefs, .tables = (void *)tables, .memories = (void *)memories, .globals = (void *)globals,
-  .exports = (void *)exports, .datas = (void *)datas, .elems = (void *)elems, .levels = LEVELS,
+  .exports = (void *)exports, .datas = (void *)datas, .elems = (void *)elems, .owed_rows = OWED_ROWS, .owed_rows_end = OWED_ROWS_END, .levels = LEVELS,
 };

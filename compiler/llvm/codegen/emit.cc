@@ -3,10 +3,10 @@
  *
  * The table, in two sections of the object (their layout is described in runtime-c/abi.ts: owed_row):
  *
- *   rows    a row for each function that has entries, in the order of the text: where the function starts, where its entries lie
- *   entries ULEB128: how many; then for each its distance from the one before (from the function's start), and what is owed from there on
+ *   rows    a row for each piece of code of so many entries, in the order of the text: where the piece starts, where its entries lie
+ *   entries ULEB128: how many; then for each its distance from the one before (from the piece's start), and what is owed from there on
  *
- * The last entry of each function is its end, with nothing owed.
+ * A function's first piece starts where it does; the last entry of its last one is its end, with nothing owed.
  */
 #include "emit.h"
 #include "call_frames.h"
@@ -40,6 +40,10 @@ using namespace llvm;
 
 namespace {
 
+/* Entries of a piece at most, the end of a function aside. The tick handler finds the row by halves and then reads the entries one by one, in all less than a microsecond, however long the function. A row for fewer would take
+ * more of the file: with these, 10 bytes to some 150. */
+constexpr size_t MOST_ENTRIES = 64;
+
 /* Writes the tables when the text of the module has been written. */
 class OwedWriter : public AsmPrinterHandler {
 public:
@@ -56,22 +60,14 @@ public:
   }
 
   void endModule() override {
-    for (auto [row, end] : zip_equal(tables, ends)) {
-      MCSymbol *start = printer.getSymbol(row.first);
-      MCSymbol *entries = printer.OutContext.createTempSymbol("owed_entries");
-      MCStreamer &out = *printer.OutStreamer;
-      out.switchSection(section(WAOT_OWED_ENTRIES_SECTION));
-      out.emitLabel(entries);
-      out.emitULEB128IntValue(row.second.size() + 1);
-      MCSymbol *from = start;
-      for (const OwedFrom &entry : row.second) writeEntry(from, entry.symbol, entry.owed), from = entry.symbol;
-      writeEntry(from, end, 0);
-      out.switchSection(section(WAOT_OWED_ROWS_SECTION));
-      out.emitValueToAlignment(Align(4));
-      MCSymbol *here = rowSymbol(row.first);
-      out.emitLabel(here);
-      out.emitValue(difference(start, here), 4);
-      out.emitValue(difference(entries, here), 4);
+    for (auto [table, end] : zip_equal(tables, ends)) {
+      MCSymbol *start = printer.getSymbol(table.first);
+      ArrayRef<OwedFrom> rest = table.second;
+      for (unsigned piece = 0; piece == 0 || !rest.empty(); piece++) {
+        ArrayRef<OwedFrom> entries = rest.take_front(MOST_ENTRIES);
+        rest = rest.drop_front(entries.size());
+        writePiece(rowSymbol(table.first, piece), piece == 0 ? start : entries.front().symbol, entries, rest.empty() ? end : nullptr);
+      }
     }
   }
 
@@ -81,14 +77,31 @@ private:
   SmallVector<MCSymbol *, 0> ends; /* in the order of the tables: both follow the text */
 
   /* Where a row is. In Mach-O what is subtracted must be in the object's symbol table; the linker then drops it, by its prefix. */
-  MCSymbol *rowSymbol(const Function *function) {
+  MCSymbol *rowSymbol(const Function *function, unsigned piece) {
     if (!printer.TM.getTargetTriple().isOSBinFormatMachO()) return printer.OutContext.createTempSymbol("owed_row");
-    return printer.OutContext.getOrCreateSymbol("l_waot.owed_row." + function->getName());
+    return printer.OutContext.getOrCreateSymbol("l_waot.owed_row." + Twine(piece) + "." + function->getName());
   }
 
   const MCExpr *difference(MCSymbol *to, MCSymbol *from) {
     MCContext &context = printer.OutContext;
     return MCBinaryExpr::createSub(MCSymbolRefExpr::create(to, context), MCSymbolRefExpr::create(from, context), context);
+  }
+
+  /* A row, named `row`, and its entries; the last piece of a function has its end as well. */
+  void writePiece(MCSymbol *row, MCSymbol *start, ArrayRef<OwedFrom> table, MCSymbol *end) {
+    MCSymbol *entries = printer.OutContext.createTempSymbol("owed_entries");
+    MCStreamer &out = *printer.OutStreamer;
+    out.switchSection(section(WAOT_OWED_ENTRIES_SECTION));
+    out.emitLabel(entries);
+    out.emitULEB128IntValue(table.size() + (end ? 1 : 0));
+    MCSymbol *from = start;
+    for (const OwedFrom &entry : table) writeEntry(from, entry.symbol, entry.owed), from = entry.symbol;
+    if (end) writeEntry(from, end, 0);
+    out.switchSection(section(WAOT_OWED_ROWS_SECTION));
+    out.emitValueToAlignment(Align(4));
+    out.emitLabel(row);
+    out.emitValue(difference(start, row), 4);
+    out.emitValue(difference(entries, row), 4);
   }
 
   void writeEntry(MCSymbol *from, MCSymbol *to, uint64_t owed) {
