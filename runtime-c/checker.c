@@ -42,7 +42,7 @@ uint32_t waot_checker_asleep = CHECKER_NONE;
 
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
 static int64_t period_ns;
-static bool have_barrier;
+static bool have_barrier; /* the checker's only */
 
 static uint32_t load(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }
 static void store(uint32_t *word, uint32_t value) { __atomic_store_n(word, value, __ATOMIC_SEQ_CST); }
@@ -171,6 +171,8 @@ static bool sleep_through(struct outlook outlook, int64_t now) {
 
 static void *checker_main(void *unused) {
   waot_os_begin_checker();
+  /* Here, and not in the thread that starts: Linux takes 5 to 10 ms to register a process of several threads. Meanwhile wasm is loaded, and may run; the first tick comes when it would have come otherwise. */
+  have_barrier = waot_os_barrier_init();
   struct outlook outlook = { false, 0 };
   int64_t last = waot_now_ns();
   for (int idle = 0;;) {
@@ -188,7 +190,6 @@ static void *checker_main(void *unused) {
 
 /* Under start_lock. */
 static int start_thread(void) {
-  have_barrier = waot_os_barrier_init();
   pthread_attr_t attr;
   int error = pthread_attr_init(&attr);
   if (error) return error;

@@ -1,6 +1,7 @@
 /* cpu.c - CPU features by CPUID (Intel SDM volume 2A, table 3-8 and following; AMD APM volume 3, appendix E). */
 #include "cpu.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,7 @@ static uint32_t saved_state(unsigned leaf_1_c) {
   return low;
 }
 
-static uint64_t machine_features(void) {
+static uint64_t ask_cpu(void) {
   unsigned a, b, c, d, registers[REGISTERS] = {0};
   if (__get_cpuid(1, &a, &b, &c, &d)) registers[LEAF_1_C] = c;
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) registers[LEAF_7_B] = b;
@@ -48,8 +49,16 @@ static uint64_t machine_features(void) {
   return features;
 }
 #else
-static uint64_t machine_features(void) { return 0; }
+static uint64_t ask_cpu(void) { return 0; }
 #endif
+
+/* Asks once: in a virtual machine each CPUID is an exit to the hypervisor, and those of one question take some 30 us. */
+static uint64_t machine_features(void) {
+  static atomic_uint_least64_t known; /* 0: not yet, or not one feature */
+  uint64_t features = atomic_load_explicit(&known, memory_order_relaxed);
+  if (features == 0) atomic_store_explicit(&known, features = ask_cpu(), memory_order_relaxed);
+  return features;
+}
 
 static const struct { const char *name; uint64_t features; } LEVELS[] = {
 #define ROW(name, features) {name, features},

@@ -6,6 +6,8 @@
 #include "os.h"
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <link.h>
 #include <linux/futex.h>
@@ -14,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -130,9 +133,27 @@ static bool read_mapping(const char *line, struct waot_os_mapping *mapping) {
   return true;
 }
 
-int waot_os_each_mapping(uintptr_t from, bool (*visit)(void *data, const struct waot_os_mapping *mapping), void *data) {
-  FILE *maps = fopen("/proc/self/maps", "re");
-  if (maps == NULL) return -1;
+/* The argument of an ioctl of /proc/self/maps, since Linux 6.11 (struct procmap_query of linux/fs.h): one mapping, of which the rest is not asked for. */
+struct mapping_query {
+  uint64_t size, flags, address;
+  uint64_t start, end, permissions, page_size, offset, inode;
+  uint32_t device[2], name_size, build_id_size;
+  uint64_t name, build_id;
+};
+#define QUERY_MAPPING _IOWR('f', 17, struct mapping_query)
+enum { MAPPING_READABLE = 1, MAPPING_WRITABLE = 2, MAPPING_EXECUTABLE = 4, AT_OR_ABOVE = 16 };
+
+enum answer { FOUND, NO_MORE, NOT_ANSWERED };
+/* Asks for the first mapping that ends above an address: V8 can have thousands below it. */
+static enum answer query_mapping(int maps, uintptr_t address, struct waot_os_mapping *mapping) {
+  struct mapping_query query = { .size = sizeof query, .flags = AT_OR_ABOVE, .address = address };
+  if (ioctl(maps, QUERY_MAPPING, &query) != 0) return errno == ENOENT ? NO_MORE : NOT_ANSWERED;
+  *mapping = (struct waot_os_mapping){ (uintptr_t)query.start, (uintptr_t)query.end, (query.permissions & MAPPING_READABLE) != 0, (query.permissions & MAPPING_WRITABLE) != 0, (query.permissions & MAPPING_EXECUTABLE) != 0 };
+  return FOUND;
+}
+
+/* As waot_os_each_mapping, by the text of the file. */
+static int read_mappings(FILE *maps, uintptr_t from, bool (*visit)(void *data, const struct waot_os_mapping *mapping), void *data) {
   char buffer[MAPS_BUFFER], *line = NULL;
   setvbuf(maps, buffer, _IOFBF, sizeof buffer); /* by default 1024 bytes */
   size_t size = 0;
@@ -145,6 +166,18 @@ int waot_os_each_mapping(uintptr_t from, bool (*visit)(void *data, const struct 
   free(line);
   fclose(maps);
   return 0;
+}
+
+int waot_os_each_mapping(uintptr_t from, bool (*visit)(void *data, const struct waot_os_mapping *mapping), void *data) {
+  int maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+  if (maps < 0) return -1;
+  struct waot_os_mapping mapping = { .end = from };
+  enum answer answer;
+  while ((answer = query_mapping(maps, mapping.end, &mapping)) == FOUND && visit(data, &mapping)) {}
+  FILE *text = NULL;
+  if (answer == NOT_ANSWERED && mapping.end == from && (text = fdopen(maps, "r")) != NULL) return read_mappings(text, from, visit, data);
+  close(maps);
+  return answer == NOT_ANSWERED ? -1 : 0;
 }
 
 uintptr_t waot_os_load_address(void *handle, const void *symbol) {
