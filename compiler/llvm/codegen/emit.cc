@@ -10,6 +10,7 @@
  */
 #include "emit.h"
 #include "call_frames.h"
+#include "exact_locations.h"
 #include "frame_rows.h"
 #include "place_charges.h"
 #include "tail_frames.h"
@@ -123,6 +124,7 @@ const char *addPasses(legacy::PassManager &passes, TargetMachine &machine, raw_p
   /* A trap behind every call that never returns. The rule behind a call says where the frame is while the call lasts (call_frames.cc), and AsmPrinter drops rules that no instruction of the function follows. */
   machine.Options.TrapUnreachable = true;
   insertCallFramePasses(*config);
+  insertExactLocationPasses(*config);
   passes.add(config);
   passes.add(information);
   if (config->addISelPasses()) return "the target has no instruction selection";

@@ -92,8 +92,9 @@ static void addMetering(FunctionPassManager &passes, OptimizationLevel level) {
  * The short pipeline: -O1. Wasm has been through an optimiser already, so what remains to be done is what the lowering itself leaves: helpers to inline, locals to make values, addresses to
  * share and to lift out of loops. Left out is what gained little on programs from npm, above all inlining between wasm functions, and what follows from it.
  */
+static const char LEAN_START[] = "always-inline,function(sroa<modify-cfg>)";
 static const char LEAN[] =
-    "always-inline,function<eager-inv>(sroa<modify-cfg>,early-cse<memssa>,simplifycfg,instcombine<max-iterations=1;no-verify-fixpoint>,"
+    "function<eager-inv>(early-cse<memssa>,simplifycfg,instcombine<max-iterations=1;no-verify-fixpoint>,"
     "loop-mssa(loop-rotate<no-header-duplication>,licm<no-allowspeculation>),simplifycfg,loop(indvars),early-cse<memssa>)";
 static const char LEAN_FINISH[] = "function<eager-inv>(loop-vectorize,instcombine<max-iterations=1;no-verify-fixpoint>,simplifycfg)";
 /* For large functions: without the vectoriser, and without instcombine, whose time grows with the square of the number of branches. */
@@ -112,13 +113,24 @@ static void addLast(ModulePassManager &passes, bool merge) {
 /* What every pipeline begins with. */
 static void addFirst(ModulePassManager &passes) { passes.addPass(createModuleToFunctionPassAdaptor(KeepCallsApartPass())); }
 
+/* What follows the inliner. */
+static void addBehindInliner(CGSCCPassManager &passes) {
+  FunctionPassManager own;
+  own.addPass(KeepFramesPass());
+  own.addPass(KeepAccessesApartPass());
+  passes.addPass(createCGSCCToFunctionPassAdaptor(std::move(own)));
+}
+
 static void addText(PassBuilder &builder, ModulePassManager &passes, StringRef text) { cantFail(builder.parsePassPipeline(passes, text)); }
 
 static ModulePassManager leanPipeline(PassBuilder &builder, codegen_effort effort) {
   ModulePassManager passes;
   addFirst(passes);
-  addText(builder, passes, effort == CODEGEN_FULL ? LEAN : LARGE);
-  if (effort == CODEGEN_FULL) {
+  if (effort != CODEGEN_FULL) addText(builder, passes, LARGE);
+  else {
+    addText(builder, passes, LEAN_START);
+    passes.addPass(createModuleToFunctionPassAdaptor(KeepAccessesApartPass()));
+    addText(builder, passes, LEAN);
     FunctionPassManager own;
     addMetering(own, OptimizationLevel::O2);
     passes.addPass(createModuleToFunctionPassAdaptor(std::move(own), true));
@@ -160,7 +172,7 @@ void codegen_optimise(LLVMModuleRef moduleRef, LLVMTargetMachineRef machineRef, 
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, callGraph, modules);
   builder.registerVectorizerStartEPCallback(addMetering);
-  builder.registerCGSCCOptimizerLateEPCallback([](CGSCCPassManager &passes, OptimizationLevel) { passes.addPass(createCGSCCToFunctionPassAdaptor(KeepFramesPass())); });
+  builder.registerCGSCCOptimizerLateEPCallback([](CGSCCPassManager &passes, OptimizationLevel) { addBehindInliner(passes); });
   builder.registerPipelineStartEPCallback([](ModulePassManager &passes, OptimizationLevel) { addFirst(passes); });
   builder.registerOptimizerLastEPCallback([](ModulePassManager &passes, OptimizationLevel reached, ThinOrFullLTOPhase) {
     addLast(passes, reached != OptimizationLevel::O0);

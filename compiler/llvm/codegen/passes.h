@@ -36,8 +36,11 @@ struct MergeChargesPass : llvm::PassInfoMixin<MergeChargesPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 
-/* See exact_locations.cc. The first runs before all other passes, the second after them. */
+/* See exact_locations.cc. The first runs before all other passes, the second when helpers and functions have been inlined and before what merges, the third after all others. */
 struct KeepCallsApartPass : llvm::PassInfoMixin<KeepCallsApartPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+struct KeepAccessesApartPass : llvm::PassInfoMixin<KeepAccessesApartPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 struct LocateFaultsPass : llvm::PassInfoMixin<LocateFaultsPass> {

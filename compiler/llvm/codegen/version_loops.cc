@@ -319,6 +319,7 @@ private:
       if (access.exact) readdress(access, stepsOf[access.stream]);
       if (auto *load = dyn_cast<LoadInst>(access.inst)) load->setVolatile(false);
       else cast<StoreInst>(access.inst)->setVolatile(false);
+      access.inst->setMetadata(LLVMContext::MD_mmra, nullptr); /* which has kept it apart from others: exact_locations.cc */
     }
     separate();
     for (auto [number, loop] : enumerate(nest.loops))
