@@ -28,10 +28,11 @@ function call(artifact: Uint8Array, x: number): [number, bigint] {
 }
 
 /**
- * Sizes just beyond a limit, and the effort that they get. What is compiled there takes a second or two of CPU time on an idle machine; at the full effort most of these would take a minute. Larger
+ * Sizes about a limit, and the effort that they get. What is compiled there takes a second or two of CPU time on an idle machine; at the full effort most of these would take a minute. Larger
  * ones, `npm run bench:compile` times.
  */
 const CASES: readonly { shape: Shape; count: number; effort: Effort }[] = [
+  { shape: 'ifs', count: 2_400, effort: 'full' },
   { shape: 'ifs', count: 5_100, effort: 'plain' },
   { shape: 'loads', count: 2_700, effort: 'plain' },
   { shape: 'guarded', count: 2_600, effort: 'lean' },
