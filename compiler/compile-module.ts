@@ -15,6 +15,7 @@ import { heapPrelude } from './llvm/prelude-heap.js';
 import { vectorPrelude } from './llvm/prelude-simd.js';
 import { findTarget, type ResolvedCpu } from './llvm/target.js';
 import { writeManifest } from './manifest.js';
+import { budgetForPartitions, memoryOf, peakBytes } from './memory-budget.js';
 import type { Progress, ResolvedOptions } from './options.js';
 import { type CompileProfile, type PartitionProfile, TraceSum } from './profile.js';
 import { scanObject } from './scan.js';
@@ -29,17 +30,11 @@ function archName(triple: string): keyof typeof Arch {
 }
 
 /** What comes back: one output for each partition, the descriptor's last. */
-export interface CompiledModule { readonly outputs: Uint8Array[]; readonly partitions: number; /** CPU time by stage. */ readonly milliseconds: Record<string, number>; readonly profile?: CompileProfile }
+export interface CompiledModule { readonly outputs: Uint8Array[]; readonly partitions: number; /** CPU time by stage. */ readonly milliseconds: Record<string, number>; readonly profile?: CompileProfile; /** Largest resident size of the process, in bytes. */ readonly peakBytes: number }
 
 type Report = (progress: Progress) => void;
 /** Changes the text of the prelude: for the benchmark alone, which compares with code whose accesses need not trap exactly (test/bench/plain-child.ts). No option of `build` leads here. */
 export type RewritePrelude = (text: string) => string;
-
-/**
- * Bytes that the code generator takes at most for a job, by the bytes of wasm in it: measured, with a margin. Most of it is IR and machine code of the function at hand and the IR of the others.
- */
-const JOB_BYTES = 48 * 1024 * 1024;
-const JOB_BYTES_PER_BYTE = 2500;
 
 /** Code for one CPU level. */
 interface Level extends ResolvedCpu { readonly plan: ModulePlan }
@@ -51,8 +46,9 @@ class Job {
   private readonly traces = new TraceSum();
   private readonly schedule: Schedule;
 
-  constructor(private readonly plan: ModulePlan, private readonly options: CompileOptions, private readonly report: Report, private readonly rewrite: RewritePrelude) {
-    this.schedule = new Schedule(plan.options.jobs, plan.options.memoryBudget);
+  /** @param levels CPU levels, as many as there will be. */
+  constructor(private readonly plan: ModulePlan, private readonly options: CompileOptions, levels: number, private readonly report: Report, private readonly rewrite: RewritePrelude) {
+    this.schedule = new Schedule(plan.options.jobs, budgetForPartitions(plan, levels));
   }
 
   /** The functions, partition by partition, large ones first. Each is lowered when its turn has come, while the code generator's threads are busy with those before. */
@@ -77,7 +73,7 @@ class Job {
     };
     let failed = false;
     try {
-      await Promise.all(order.map((place) => this.schedule.run(JOB_BYTES + partitions[place].bytes * JOB_BYTES_PER_BYTE, async () => {
+      await Promise.all(order.map((place) => this.schedule.run(memoryOf(partitions[place], this.plan.options), async () => {
         if (failed) return;
         await compileOne(place).catch((error: unknown) => {
           failed = true; // nothing that waits is begun
@@ -103,7 +99,7 @@ class Job {
   }
 
   profile(): CompileProfile {
-    return { partitions: this.profiles, ...this.traces.slowest(), peakBytes: process.resourceUsage().maxRSS * 1024 };
+    return { partitions: this.profiles, ...this.traces.slowest() };
   }
 }
 
@@ -123,8 +119,8 @@ export async function compileModule(bytes: Uint8Array, options: ResolvedOptions,
   });
   const identity = { arch: archName(triple), os: findTarget(triple).os, requiredFeatures: least.required, manifest };
   const descriptor = emitDescriptor(plan, identity, others.map(({ required, plan: own }) => ({ plan: own, requiredFeatures: required })));
-  const job = new Job(plan, compileOptions, report, rewrite);
+  const job = new Job(plan, compileOptions, options.cpu.length, report, rewrite);
   const outputs = await job.compilePartitions([least, ...others]);
-  outputs.push(await job.generate(Buffer.from(descriptor), { ...compileOptions, prelude: '' }, { from: 0, to: 0, bytes: 0, effort: 'full' }));
-  return { outputs, partitions: outputs.length - 1, milliseconds: { ...job.times, parse }, ...(options.profile ? { profile: job.profile() } : {}) };
+  outputs.push(await job.generate(Buffer.from(descriptor), { ...compileOptions, prelude: '' }, { from: 0, to: 0, bytes: 0, effort: 'full', memory: 0 }));
+  return { outputs, partitions: outputs.length - 1, milliseconds: { ...job.times, parse }, peakBytes: peakBytes(), ...(options.profile ? { profile: job.profile() } : {}) };
 }

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import type { Reply, Request } from './compile-child.js';
 import type { CompiledModule } from './compile-module.js';
 import { CompileError } from './diagnostics.js';
+import { PROCESS_BYTES } from './memory-budget.js';
 import type { Progress, ResolvedOptions } from './options.js';
 
 /** A child is replaced when its resident memory has passed this many bytes. */
@@ -21,11 +22,15 @@ export class CompileProcess {
   private readonly pending = new Map<number, Pending>();
   private nextId = 0;
   private stderr = '';
+  /** Resident bytes of the child after the last module. */
+  private resident = 0;
 
   /** Compiles a valid module. Rejects with a CompileError, also when the child dies. */
   compile(bytes: Uint8Array, options: ResolvedOptions, report: (progress: Progress) => void): Promise<CompiledModule> {
     const { onProgress: _, readSourceMap: __, ...plain } = options; // functions do not go to another process
     const request: Request = { id: this.nextId++, bytes, options: plain };
+    // What the modules before have left behind would be missing in this one's budget.
+    if (options.memoryBudget !== undefined && this.resident > PROCESS_BYTES && this.pending.size === 0) this.close();
     const child = this.start();
     return new Promise((resolve, reject) => {
       this.pending.set(request.id, { resolve, reject, report });
@@ -40,8 +45,9 @@ export class CompileProcess {
 
   /** Ends the child. What is pending is rejected. */
   close(): void {
-    this.child?.kill('SIGKILL');
-    this.child = undefined;
+    const { child } = this;
+    child?.kill('SIGKILL');
+    if (child) this.fail(child, 'the compile process was ended');
   }
 
   private start(): ChildProcess {
@@ -70,7 +76,8 @@ export class CompileProcess {
     const pending = this.settle(reply.id);
     if ('errors' in reply) pending?.reject(new CompileError(...reply.errors));
     else pending?.resolve(reply.result);
-    if ('resident' in reply && reply.resident > MAX_RESIDENT && this.pending.size === 0 && this.child === child) this.close();
+    if ('resident' in reply) this.resident = reply.resident;
+    if (this.resident > MAX_RESIDENT && this.pending.size === 0 && this.child === child) this.close();
   }
 
   private settle(id: number): Pending | undefined {
@@ -83,8 +90,11 @@ export class CompileProcess {
     return pending;
   }
 
+  /** A child is gone. Of one that was ended before, its successor's work is none. */
   private fail(child: ChildProcess, message: string): void {
-    if (this.child === child) this.child = undefined;
+    if (this.child !== child) return;
+    this.child = undefined;
+    this.resident = 0;
     const error = new CompileError({ kind: 'internal', message, note: 'this is a fault of wasm-aot: please report it with the module' });
     for (const id of [...this.pending.keys()]) this.settle(id)?.reject(error);
   }

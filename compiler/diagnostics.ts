@@ -17,6 +17,8 @@ export const ExitCode = {
   unavailable: 69,
   /** A fault of wasm-aot itself. */
   internal: 70,
+  /** The memory budget is too small for the module. */
+  memory: 71,
   /** The output cannot be written. */
   cantCreate: 73,
   /** The artifact is truncated, foreign, tampered with, or for another machine. */
@@ -27,7 +29,7 @@ export const ExitCode = {
   outOfFuel: 152,
 } as const;
 
-export type DiagnosticKind = 'malformed' | 'invalid' | 'unsupported' | 'usage' | 'input' | 'output' | 'unavailable' | 'internal';
+export type DiagnosticKind = 'malformed' | 'invalid' | 'unsupported' | 'usage' | 'input' | 'output' | 'unavailable' | 'memory' | 'internal';
 
 /** Where in the input: the byte offset in the file, and the function when inside one. */
 export interface Place { readonly file?: string; readonly offset?: number; readonly func?: { readonly index: number; readonly name?: string } }
@@ -60,6 +62,7 @@ export class CompileError extends Error {
       case 'input': return ExitCode.noInput;
       case 'output': return ExitCode.cantCreate;
       case 'unavailable': return ExitCode.unavailable;
+      case 'memory': return ExitCode.memory;
       default: return ExitCode.internal;
     }
   }

@@ -52,7 +52,7 @@ async function buildWith(child: CompileProcess, bytes: Uint8Array, given: BuildO
     ...(options.emit === 'artifact' ? {} : { parts: compiled.outputs }),
     warnings,
     stats: {
-      functions: module.bodies.length, inputBytes: bytes.length, outputBytes: artifact.length, partitions: compiled.partitions,
+      functions: module.bodies.length, inputBytes: bytes.length, outputBytes: artifact.length, partitions: compiled.partitions, peakBytes: compiled.peakBytes,
       milliseconds: clock.total(), stages: { ...clock.laps, ...Object.fromEntries(Object.entries(compiled.milliseconds).map(([name, ms]) => [`${name} (cpu)`, ms])) },
       ...(compiled.profile ? { profile: compiled.profile } : {}),
     },

@@ -1,5 +1,5 @@
 /** The options of `build`, their defaults, and their checking: the one types file that is the compiler's API reference. */
-import { availableParallelism, totalmem } from 'node:os';
+import { availableParallelism } from 'node:os';
 import type { FuelModeName } from '../runtime-c/abi.js';
 import { CompileError, type Diagnostic } from './diagnostics.js';
 import type { CostTable } from './metering/cost.js';
@@ -49,7 +49,10 @@ export interface BuildOptions {
   readonly emit?: EmitKind;
   /** Partitions compiled at a time, 1 or more; never more than there are cores, which is the default. The result does not depend on it. */
   readonly jobs?: number;
-  /** Bytes that partitions compiled at a time may be expected to take together; one is always compiled. Default: half of the machine's memory. */
+  /**
+   * Bytes that the compile process may take: fewer partitions are compiled at a time, with the same result. A budget that the module is not expected to fit into is refused (an error of kind `memory`); the default is not: half of the
+   * memory that there is.
+   */
   readonly memoryBudget?: number;
   /** Whether to say where the time went, in `stats.profile`. Default false. */
   readonly profile?: boolean;
@@ -67,6 +70,8 @@ export interface BuildStats {
   readonly outputBytes: number;
   /** Partitions that were compiled, in parallel. */
   readonly partitions: number;
+  /** The most memory that the compile process has had, in bytes; of a warm compiler's, with the modules before. */
+  readonly peakBytes: number;
   /** Milliseconds of wall time, in all and by stage. */
   readonly milliseconds: number;
   readonly stages: Readonly<Record<string, number>>;
@@ -82,7 +87,7 @@ export interface BuildResult {
   readonly stats: BuildStats;
 }
 
-type Optional = 'onProgress' | 'costTable' | 'features' | 'readSourceMap';
+type Optional = 'onProgress' | 'costTable' | 'features' | 'readSourceMap' | 'memoryBudget';
 type Resolved = Required<Omit<BuildOptions, Optional | 'cpu'>> & Pick<BuildOptions, Optional> & { /** Ascending. */ readonly cpu: readonly CpuLevel[] };
 /** Options with every default filled in. */
 export type ResolvedOptions = Resolved;
@@ -128,7 +133,7 @@ export function resolveOptions(options: BuildOptions = {}): ResolvedOptions {
   const levels = resolveCpuLevels(cpu ?? 'v3');
   return {
     name: 'module.wasm', optLevel: 2, fuel: 'outband', debug: false, pathMap: [], nan: 'native', target: DEFAULT_TRIPLE, emit: 'artifact',
-    jobs: availableParallelism(), memoryBudget: Math.floor(totalmem() / 2), profile: false,
+    jobs: availableParallelism(), profile: false,
     ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
     cpu: levels,
   } as ResolvedOptions;

@@ -26,8 +26,6 @@ export interface CompileProfile {
   /** The slowest first. Time below 0.1 ms at a time is not counted. */
   readonly passes: readonly TimedName[];
   readonly functions: readonly TimedName[];
-  /** The largest resident size of the compile process, in bytes. */
-  readonly peakBytes: number;
 }
 
 interface TraceEvent { readonly ph: string; readonly name: string; readonly ts: number; readonly dur: number; readonly args?: { readonly detail?: string } }

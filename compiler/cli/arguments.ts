@@ -30,7 +30,7 @@ const BUILD_FLAGS: readonly OptionRow[] = [
   { name: 'disable', value: 'FEATURE', many: true, help: 'Refuse modules that use a feature. E.g. --disable simd' },
   { name: 'cpu', value: 'CPU', help: 'v2, v3 (build), v4, native (run), or several. E.g. --cpu v2,v3' },
   { name: 'jobs', alias: 'j', value: 'N', help: 'Threads that compile; default: all cores. E.g. -j 4' },
-  { name: 'memory-budget', value: 'SIZE', help: 'Memory for compiling; default: half. E.g. --memory-budget 2G' },
+  { name: 'memory-budget', value: 'SIZE', help: 'Memory that compiling may take; default: half. E.g. --memory-budget 2G' },
 ];
 
 const COMMON_FLAGS: readonly OptionRow[] = [

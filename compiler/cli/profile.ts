@@ -22,7 +22,7 @@ function listed(title: string, names: readonly TimedName[], whole: number): stri
 }
 
 /** The whole profile, for people. */
-export function describeProfile(stats: BuildStats, { partitions, passes, functions, peakBytes }: CompileProfile): string {
+export function describeProfile(stats: BuildStats, { partitions, passes, functions }: CompileProfile): string {
   const steps = ['lower', 'bitcode', 'read', 'passes', 'emit', 'scan'] as const;
   const total = (step: (typeof steps)[number]): number => partitions.reduce((sum, { cpu }) => sum + cpu[step], 0);
   const { validate = 0, link = 0, 'parse (cpu)': parse = 0 } = stats.stages;
@@ -31,7 +31,7 @@ export function describeProfile(stats: BuildStats, { partitions, passes, functio
   const slowest = [...partitions].sort((a, b) => cpuOf(b) - cpuOf(a)).slice(0, LISTED);
   const llvm = total('read') + total('passes') + total('emit');
   return `stages (read, passes and emit: CPU time, of all threads; the others: wall time)\n${table(stages.map(([name, ms]) => [name, seconds(ms), percent(ms, sum)]))}`
-    + `  wall ${seconds(stats.milliseconds)}, peak ${formatBytes(peakBytes)}\n`
+    + `  wall ${seconds(stats.milliseconds)}, peak ${formatBytes(stats.peakBytes)}\n`
     + `partitions, the slowest of ${partitions.length} (read + passes + emit)\n${table(slowest.map((p) => [
       p.functions ? `functions ${p.from}..${p.from + p.functions - 1}${p.effort === 'full' ? '' : `, ${p.effort}`}` : 'descriptor',
       formatBytes(p.bytes), formatBytes(p.outputBytes), ...(['read', 'passes', 'emit'] as const).map((step) => seconds(p.cpu[step])),

@@ -1,6 +1,6 @@
 /** What lowering decides about a module before it emits a function: symbols, funcref slots, the vmctx's layout, prices, partitions. */
 import { layoutVmctx, type VmctxLayout } from '../../runtime-c/abi.js';
-import type { CpuLevel, ResolvedOptions } from '../options.js';
+import type { CpuLevel, OptLevel, ResolvedOptions } from '../options.js';
 import type { CostTable } from '../metering/cost.js';
 import { defaultCostTable } from '../metering/cost.js';
 import { type FeatureSet, resolveFeatures } from '../wasm/features.js';
@@ -9,7 +9,8 @@ import { readOperator } from '../wasm/read-operator.js';
 import { Reader } from '../wasm/reader.js';
 import type { FuncBody, Operator, WasmModule } from '../wasm/module.js';
 import { type ConstantTable, findConstantTables } from './constant-tables.js';
-import { type Effort, effortOfBody } from './effort.js';
+import { type Effort, effortOf, measureFunction } from './effort.js';
+import { footprintOf, joinFootprints, NO_FOOTPRINT, partitionMemory } from './footprint.js';
 import { assignSymbols, levelSymbol } from './symbols.js';
 
 export interface ModulePlan {
@@ -34,7 +35,15 @@ export interface ModulePlan {
 }
 
 /** Function bodies from `from` up to and without `to`, compiled as one LLVM module, and how hard. */
-export interface PartitionPlan { readonly from: number; readonly to: number; /** Of code. */ readonly bytes: number; readonly effort: Effort }
+export interface PartitionPlan {
+  readonly from: number;
+  readonly to: number;
+  /** Of code. */
+  readonly bytes: number;
+  readonly effort: Effort;
+  /** Bytes of memory that compiling it takes at most, as far as can be told (footprint.ts). */
+  readonly memory: number;
+}
 
 /**
  * Bytes of code in a partition, about. Partitions compile in parallel and do not inline into each other; the size is fixed, not derived from the machine's
@@ -42,28 +51,35 @@ export interface PartitionPlan { readonly from: number; readonly to: number; /**
  */
 const PARTITION_BYTES = 48 * 1024;
 
+/** Bytes of memory beyond which a partition takes no more functions. Those of programs are far from it; a few bytes can declare thousands of locals. */
+const PARTITION_MEMORY = 256 << 20;
+
 function* readOperators(module: WasmModule, body: FuncBody, features: FeatureSet): Generator<Operator> {
   const reader = new Reader(module.bytes, body.codeStart, body.codeEnd);
   while (reader.pos < body.codeEnd) yield readOperator(reader, features);
 }
 
 /** Cuts the functions into partitions. A function that does not get the full effort has one of its own. */
-function planPartitions(module: WasmModule, features: FeatureSet): PartitionPlan[] {
+function planPartitions(module: WasmModule, features: FeatureSet, optLevel: OptLevel): PartitionPlan[] {
   const total = module.bodies.reduce((sum, body) => sum + (body.codeEnd - body.codeStart), 0);
   const target = total / Math.max(1, Math.round(total / PARTITION_BYTES));
   const partitions: PartitionPlan[] = [];
   let from = 0;
   let bytes = 0;
+  let footprint = NO_FOOTPRINT;
   const close = (to: number, effort: Effort): void => {
-    if (to > from) partitions.push({ from, to, bytes, effort });
+    if (to > from) partitions.push({ from, to, bytes, effort, memory: partitionMemory(footprint) });
     from = to;
     bytes = 0;
+    footprint = NO_FOOTPRINT;
   };
   module.bodies.forEach((body, i) => {
-    const effort = effortOfBody(body, () => readOperators(module, body, features));
+    const size = measureFunction(module, body, readOperators(module, body, features));
+    const effort = effortOf(size);
     if (effort !== 'full') close(i, 'full');
     bytes += body.codeEnd - body.codeStart;
-    if (effort !== 'full' || bytes >= target) close(i + 1, effort);
+    footprint = joinFootprints(footprint, footprintOf(size, optLevel === 0 ? 'none' : effort));
+    if (effort !== 'full' || bytes >= target || partitionMemory(footprint) >= PARTITION_MEMORY) close(i + 1, effort);
   });
   close(module.bodies.length, 'full');
   return partitions;
@@ -103,7 +119,7 @@ export function planModule(module: WasmModule, options: ResolvedOptions): Module
     symbols: assignSymbols(module),
     slots: planSlots(module),
     constantTables: findConstantTables(module, (body) => readOperators(module, body, features)),
-    partitions: planPartitions(module, features),
+    partitions: planPartitions(module, features, options.optLevel),
   };
 }
 

@@ -34,7 +34,7 @@ export interface Mention { readonly symbol: string; readonly offset: number; rea
 export interface Disassembly { readonly functions: number; readonly instructions: number; readonly milliseconds: number; readonly hits: Mention[] }
 
 interface Addon {
-  compile(input: Uint8Array, options: CompileOptions & { exported: string }): Promise<CompileOutput>;
+  compile(input: Uint8Array, options: CompileOptions & { effort: Exclude<Effort, 'none'>; exported: string }): Promise<CompileOutput>;
   scan(object: Uint8Array, options: MachineOptions & { pattern: string }): Promise<Disassembly>;
   version(): string;
   hostCpu(): { name: string; features: string };
@@ -87,7 +87,9 @@ async function settle<T>(promise: Promise<T>): Promise<T> {
 export async function compile(input: Uint8Array, options: CompileOptions): Promise<CompileOutput> {
   const { reserveFeatures, llvmTriple } = findTarget(options.triple);
   const features = [options.features, ...reserveFeatures].filter(Boolean).join(',');
-  return await settle(load().compile(input, { ...options, triple: llvmTriple, features, exported: DESCRIPTOR_SYMBOL }));
+  const { effort = 'full', optLevel } = options;
+  const work = effort === 'none' ? { effort: 'full' as const, optLevel: 0 as const } : { effort, optLevel };
+  return await settle(load().compile(input, { ...options, ...work, triple: llvmTriple, features, exported: DESCRIPTOR_SYMBOL }));
 }
 
 /**

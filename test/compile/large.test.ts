@@ -39,6 +39,8 @@ const CASES: readonly { shape: Shape; count: number; effort: Effort }[] = [
   { shape: 'switch', count: 2_600, effort: 'plain' },
   { shape: 'loops', count: 1_000, effort: 'plain' },
   { shape: 'nested', count: 2_600, effort: 'lean' },
+  { shape: 'merges', count: 201, effort: 'plain' },
+  { shape: 'merges', count: 1_000, effort: 'none' },
 ];
 /** CPU seconds of the code generator that are allowed, on a machine that is busy with much else. */
 const ALLOWED = 15;
@@ -66,7 +68,7 @@ test('a large function does not change what others get', async () => {
 });
 
 test('each limit decides', () => {
-  const small: FunctionSize = { operators: 10, branches: 1, loops: 0, straight: 5 };
+  const small: FunctionSize = { operators: 10, branches: 1, loops: 0, straight: 5, merges: 3 };
   assert.is(effortOf(small), 'full');
   for (const key of Object.keys(small) as (keyof FunctionSize)[]) {
     assert.is(effortOf({ ...small, [key]: LIMITS.full[key] }), 'full', key);

@@ -21,6 +21,9 @@ const repeat = (count: number, piece: (i: number) => readonly number[]): number[
   return code;
 };
 
+/** Locals beyond the second. */
+const MANY = 500;
+
 /** The operators of each shape, which leave their result in the second local. */
 const SHAPES = {
   /** A chain of tests of one value. */
@@ -37,6 +40,11 @@ const SHAPES = {
   ],
   /** Loops one after another, each of which goes on counting where the one before has stopped: LLVM's scalar evolution recurses through all of them. */
   loops: (count: number) => repeat(count, (i) => [0x03, 0x40, ...GET_SUM, ...i32(1), 0x6a, 0x22, 1, ...GET_X, ...i32(i), 0x6a, 0x48, 0x0d, 0, END]),
+  /** Tests within tests, the innermost of which sets MANY locals: at each `end` all of them can have two values. */
+  merges: (count: number) => [
+    ...repeat(count, (i) => [...GET_X, ...i32(i), 0x4a, 0x04, 0x40]), ...repeat(MANY, (i) => [...GET_X, ...i32(i), 0x6a, 0x21, ...leb(2 + i)]), ...repeat(count, () => [END]),
+    ...repeat(MANY, (i) => [...GET_SUM, 0x20, ...leb(2 + i), 0x6a, ...SET_SUM]),
+  ],
   /** Divisions, each with two tests of its own. */
   divisions: (count: number) => [...GET_X, ...SET_SUM, ...repeat(count, () => [...GET_SUM, ...i32(3), 0x6d, ...GET_X, 0x6a, ...SET_SUM])],
 } as const;
@@ -46,6 +54,6 @@ export const SHAPE_NAMES = Object.keys(SHAPES) as Shape[];
 
 /** The module with a function of a shape. */
 export function makeShape(shape: Shape, count: number): Uint8Array {
-  const code = body([...SHAPES[shape](count), ...GET_SUM, END], [[1, I32]]);
+  const code = body([...SHAPES[shape](count), ...GET_SUM, END], [[1 + (shape === 'merges' ? MANY : 0), I32]]);
   return module(section(1, vec([funcType([I32], [I32])])), section(3, vec([[0]])), section(5, vec([[0, 2]])), section(7, vec([[...name('f'), 0, 0]])), section(10, vec([code])));
 }
