@@ -46,9 +46,9 @@ class Job {
   private readonly traces = new TraceSum();
   private readonly schedule: Schedule;
 
-  /** @param levels CPU levels, as many as there will be. */
-  constructor(private readonly plan: ModulePlan, private readonly options: CompileOptions, levels: number, private readonly report: Report, private readonly rewrite: RewritePrelude) {
-    this.schedule = new Schedule(plan.options.jobs, budgetForPartitions(plan, levels));
+  /** @param budget bytes that the partitions compiled at a time may take. */
+  constructor(private readonly plan: ModulePlan, private readonly options: CompileOptions, budget: number, private readonly report: Report, private readonly rewrite: RewritePrelude) {
+    this.schedule = new Schedule(plan.options.jobs, budget);
   }
 
   /** The functions, partition by partition, large ones first. Each is lowered when its turn has come, while the code generator's threads are busy with those before. */
@@ -119,7 +119,7 @@ export async function compileModule(bytes: Uint8Array, options: ResolvedOptions,
   });
   const identity = { arch: archName(triple), os: findTarget(triple).os, requiredFeatures: least.required, manifest };
   const descriptor = emitDescriptor(plan, identity, others.map(({ required, plan: own }) => ({ plan: own, requiredFeatures: required })));
-  const job = new Job(plan, compileOptions, options.cpu.length, report, rewrite);
+  const job = new Job(plan, compileOptions, budgetForPartitions(plan, options.cpu.length, descriptor.length), report, rewrite);
   const outputs = await job.compilePartitions([least, ...others]);
   outputs.push(await job.generate(Buffer.from(descriptor), { ...compileOptions, prelude: '' }, { from: 0, to: 0, bytes: 0, effort: 'full', memory: 0 }));
   return { outputs, partitions: outputs.length - 1, milliseconds: { ...job.times, parse }, peakBytes: peakBytes(), ...(options.profile ? { profile: job.profile() } : {}) };

@@ -9,12 +9,15 @@ import { totalmem } from 'node:os';
 import type { ModulePlan, PartitionPlan } from './emit/plan.js';
 import { CompileError } from './diagnostics.js';
 import type { ResolvedOptions } from './options.js';
+import type { WasmModule } from './wasm/module.js';
 
 /** Of a compile process with nothing to compile: Node, both LLVMs. Measured: 164 MiB with Node 20. */
 export const PROCESS_BYTES = 200 << 20;
 /** Of each byte of the module: the copies of the file. And of each byte of code that has been lowered: its object, constants and locations that the bindings never free, JavaScript's objects. */
 const KEPT_PER_BYTE = 4;
 const KEPT_PER_CODE_BYTE = 120;
+/** Of each character of the descriptor's IR, while it is compiled, when nothing else is: one element of a table is some 55. */
+const DESCRIPTOR_FACTOR = 20;
 /** Locations of all operators and DWARF make everything larger. */
 const DEBUG_FACTOR = 1.3;
 
@@ -26,30 +29,33 @@ function defaultBudget(): number {
   return Math.floor(Math.min(totalmem(), constrained || Infinity) / 2);
 }
 
+function functionNames({ importedFuncs }: WasmModule, { from, to }: PartitionPlan): string {
+  const first = `func[${importedFuncs + from}]`;
+  return to - from > 1 ? `${first} to func[${importedFuncs + to - 1}]` : first;
+}
+
 /** What compiling a partition takes. */
 export const memoryOf = ({ memory }: PartitionPlan, { debug }: ResolvedOptions): number => memory * (debug ? DEBUG_FACTOR : 1);
 
 /**
  * What the budget leaves for partitions that are compiled at a time.
- * @param levels CPU levels that code is made for.
+ * @param levels CPU levels that code is made for. @param descriptor characters of the descriptor's IR.
  * @param resident bytes of this process now.
- * @throws {CompileError} of kind `memory` if the budget was asked for and no partition, or not every one, fits.
+ * @throws {CompileError} of kind `memory` if the budget was asked for and some partition, or the descriptor, does not fit.
  */
-export function budgetForPartitions({ module, partitions, options }: ModulePlan, levels: number, resident = process.memoryUsage.rss()): number {
+export function budgetForPartitions({ module, partitions, options }: ModulePlan, levels: number, descriptor: number, resident = process.memoryUsage.rss()): number {
   const code = partitions.reduce((sum, { bytes }) => sum + bytes, 0);
   const fixed = Math.max(PROCESS_BYTES, resident);
   const kept = (module.bytes.length * KEPT_PER_BYTE + code * KEPT_PER_CODE_BYTE * levels) * (options.debug ? DEBUG_FACTOR : 1);
   const left = (options.memoryBudget ?? defaultBudget()) - fixed - kept;
-  const largest = partitions.reduce((a, b) => (b.memory > a.memory ? b : a), { from: 0, to: 0, memory: 0 } as PartitionPlan);
-  const most = memoryOf(largest, options);
-  if (options.memoryBudget === undefined || left >= most) return Math.max(0, left);
-  const { from, to } = largest;
-  const first = module.importedFuncs + from;
+  const jobs = partitions.map((partition) => ({ memory: memoryOf(partition, options), name: functionNames(module, partition) }));
+  const most = jobs.reduce((x, y) => (y.memory > x.memory ? y : x), { memory: descriptor * DESCRIPTOR_FACTOR, name: 'what the artifact says of itself' });
+  if (options.memoryBudget === undefined || left >= most.memory) return Math.max(0, left);
   throw new CompileError({
     kind: 'memory',
-    message: `a memory budget of ${mebibytes(options.memoryBudget)} is too small: this module may take ${mebibytes(fixed + kept + most)}`,
+    message: `a memory budget of ${mebibytes(options.memoryBudget)} is too small: this module may take ${mebibytes(fixed + kept + most.memory)}`,
     place: { file: options.name },
-    note: `${mebibytes(fixed)} for the compile process, ${mebibytes(kept)} for what stays of all functions, ${mebibytes(most)} for compiling ${to - from > 1 ? `func[${first}] to func[${first + to - from - 1}]` : `func[${first}]`}`,
+    note: `${mebibytes(fixed)} for the compile process, ${mebibytes(kept)} for what stays of all functions, ${mebibytes(most.memory)} for compiling ${most.name}`,
   });
 }
 

@@ -14,6 +14,9 @@ import { makeShape } from './shapes.js';
 const large = await assemble(`(module ${Array.from({ length: 6 }, (_, i) =>
   `(func (export "f${i}") (param i32) (result i32) local.get 0 ${`i32.const ${i + 70000} i32.xor local.get 0 i32.mul `.repeat(2500)})`).join('\n')})`);
 
+/** As `section`, for contents that are too long to be arguments. */
+const sectionOf = (id: number, contents: readonly number[]): number[] => [id, ...leb(contents.length)].concat(contents);
+
 /** What a budget of one byte is refused with. */
 async function refusal(compiler: Pick<Compiler, 'build'>, bytes: Uint8Array): Promise<CompileError> {
   const error = await compiler.build(bytes, { name: 'in.wasm', memoryBudget: 1 }).then(() => undefined, (reason: Error) => reason);
@@ -38,6 +41,17 @@ test('the least budget is kept, and changes nothing', async () => {
   assert.ok(tight.stats.peakBytes <= budget, `${tight.stats.peakBytes} bytes, of ${budget}`);
   assert.ok(tight.stats.peakBytes > 2 ** 26, 'a process that compiles takes more than 64 MiB');
   assert.ok(Buffer.from(tight.artifact).equals(free.artifact));
+});
+
+test('a table of many elements counts', async () => {
+  const count = 50_000;
+  const table = [...leb(1), 0x70, 0, ...leb(count)];
+  const elements = [1, 0, 0x41, 0, END, ...leb(count)].concat(new Array<number>(count).fill(0));
+  const bytes = Uint8Array.from([...module(section(1, vec([funcType([I32], [I32])])), section(3, vec([[0]])), section(4, table))].concat(sectionOf(9, elements), section(10, vec([body([0x20, 0, END])]))));
+  const error = await refusal({ build }, bytes);
+  assert.match(error.message, /\d+ MiB for compiling what the artifact says of itself$/);
+  const { stats } = await build(bytes, { memoryBudget: needed(error) });
+  assert.ok(stats.peakBytes <= needed(error), `${stats.peakBytes} bytes, of ${needed(error)}`);
 });
 
 test('a warm compiler keeps it too, whatever came before', async () => {
