@@ -16,6 +16,8 @@ export const PROCESS_BYTES = 200 << 20;
 /** Of each byte of the module: the copies of the file. And of each byte of code that has been lowered: its object, constants and locations that the bindings never free, JavaScript's objects. */
 const KEPT_PER_BYTE = 4;
 const KEPT_PER_CODE_BYTE = 120;
+/** JavaScript's heap grows at first and is collected later: beyond some 600 KB of code less stays of each byte (measured: 24, of 9 MB). */
+const KEPT_LARGE = { bytes: 48 << 20, perCodeByte: 40 };
 /** Of each character of the descriptor's IR, while it is compiled, when nothing else is: one element of a table is some 55. */
 const DESCRIPTOR_FACTOR = 20;
 /** Locations of all operators and DWARF make everything larger. */
@@ -46,7 +48,8 @@ export const memoryOf = ({ memory }: PartitionPlan, { debug }: ResolvedOptions):
 export function budgetForPartitions({ module, partitions, options }: ModulePlan, levels: number, descriptor: number, resident = process.memoryUsage.rss()): number {
   const code = partitions.reduce((sum, { bytes }) => sum + bytes, 0);
   const fixed = Math.max(PROCESS_BYTES, resident);
-  const kept = (module.bytes.length * KEPT_PER_BYTE + code * KEPT_PER_CODE_BYTE * levels) * (options.debug ? DEBUG_FACTOR : 1);
+  const lowered = Math.min(code * levels * KEPT_PER_CODE_BYTE, KEPT_LARGE.bytes + code * levels * KEPT_LARGE.perCodeByte);
+  const kept = (module.bytes.length * KEPT_PER_BYTE + lowered) * (options.debug ? DEBUG_FACTOR : 1);
   const left = (options.memoryBudget ?? defaultBudget()) - fixed - kept;
   const jobs = partitions.map((partition) => ({ memory: memoryOf(partition, options), name: functionNames(module, partition) }));
   const most = jobs.reduce((x, y) => (y.memory > x.memory ? y : x), { memory: descriptor * DESCRIPTOR_FACTOR, name: 'what the artifact says of itself' });
