@@ -121,6 +121,7 @@ const char *addPasses(legacy::PassManager &passes, TargetMachine &machine, raw_p
   auto *information = new MachineModuleInfoWrapperPass(&machine);
   TargetPassConfig *config = machine.createPassConfig(passes);
   config->setDisableVerify(true);
+  config->disablePass(&LiveDebugValuesID); /* follows variables, of which there are none, through every block: 8 % of the code generator's time */
   /* A trap behind every call that never returns. The rule behind a call says where the frame is while the call lasts (call_frames.cc), and AsmPrinter drops rules that no instruction of the function follows. */
   machine.Options.TrapUnreachable = true;
   insertCallFramePasses(*config);
