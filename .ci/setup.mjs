@@ -17,6 +17,7 @@ const UNAVAILABLE = 69;
 const PACKAGES = {
   'g++': 'compiling the addons', make: 'compiling the addons', cmake: 'compiling llvm-bindings', python3: 'node-gyp',
   'llvm-14-dev': 'llvm-bindings', 'zlib1g-dev': 'llvm-bindings', 'llvm-22-dev': 'the code generator', 'lld-22': 'linking artifacts',
+  libjemalloc2: 'compiling faster',
   'clang-22': 'the C programs of the tests', 'wasi-libc': 'the C programs of the tests', 'libclang-rt-22-dev-wasm32': 'the C programs of the tests',
 };
 

@@ -5,6 +5,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { allocatorEnvironment } from './allocator.js';
 import type { Reply, Request } from './compile-child.js';
 import type { CompiledModule } from './compile-module.js';
 import { CompileError } from './diagnostics.js';
@@ -24,14 +25,17 @@ export class CompileProcess {
   private stderr = '';
   /** Resident bytes of the child after the last module. */
   private resident = 0;
+  /** Whether the child was started for modules with a memory budget. */
+  private budgeted = false;
 
   /** Compiles a valid module. Rejects with a CompileError, also when the child dies. */
   compile(bytes: Uint8Array, options: ResolvedOptions, report: (progress: Progress) => void): Promise<CompiledModule> {
     const { onProgress: _, readSourceMap: __, ...plain } = options; // functions do not go to another process
     const request: Request = { id: this.nextId++, bytes, options: plain };
     // What the modules before have left behind would be missing in this one's budget.
-    if (options.memoryBudget !== undefined && this.resident > PROCESS_BYTES && this.pending.size === 0) this.close();
-    const child = this.start();
+    const budgeted = options.memoryBudget !== undefined;
+    if (budgeted && (this.resident > PROCESS_BYTES || !this.budgeted) && this.pending.size === 0) this.close();
+    const child = this.start(budgeted);
     return new Promise((resolve, reject) => {
       this.pending.set(request.id, { resolve, reject, report });
       // Node holds its event loop for a child only while something is awaited.
@@ -50,13 +54,14 @@ export class CompileProcess {
     if (child) this.fail(child, 'the compile process was ended');
   }
 
-  private start(): ChildProcess {
+  private start(budgeted: boolean): ChildProcess {
     if (this.child) return this.child;
+    this.budgeted = budgeted;
     const child = fork(fileURLToPath(new URL('./compile-child.js', import.meta.url)), [], {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       execArgv: [],
-      env: { ...process.env, UV_THREADPOOL_SIZE: process.env.UV_THREADPOOL_SIZE ?? String(Math.max(2, availableParallelism())) },
+      env: { ...process.env, ...(budgeted ? {} : allocatorEnvironment()), UV_THREADPOOL_SIZE: process.env.UV_THREADPOOL_SIZE ?? String(Math.max(2, availableParallelism())) },
     });
     this.child = child;
     this.stderr = '';
