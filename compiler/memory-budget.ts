@@ -62,8 +62,9 @@ export function budgetForPartitions({ module, partitions, options }: ModulePlan,
   });
 }
 
-/** The most that this process has had resident, in bytes. (What getrusage calls that counts the parent too, whose memory a fork shares until exec.) */
+/** The most that this process has had resident, in bytes. (What getrusage calls that, which is all that other systems have, counts the parent on Linux, whose memory a fork shares until exec.) */
 export function peakBytes(): number {
+  if (process.platform !== 'linux') return process.resourceUsage().maxRSS * 1024;
   const peak = /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'latin1'));
   return Number(peak?.[1] ?? 0) * 1024;
 }

@@ -8,13 +8,15 @@
 
 #include <llvm-c/Core.h>
 #include <llvm-c/TargetMachine.h>
-#include <malloc.h>
 #include <node_api.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 typedef struct task {
   napi_async_work work;
@@ -157,7 +159,9 @@ static void *work(void *data) {
   if (t->is_scan) codegen_scan(&t->scan);
   else codegen_compile(&t->compile);
   clock_gettime(CLOCK_MONOTONIC, &end);
+#ifdef __GLIBC__
   malloc_trim(0); /* what the job has freed lies in arenas of several threads, from which it would not go back by itself */
+#endif
   t->milliseconds = (double)(end.tv_sec - begin.tv_sec) * 1e3 + (double)(end.tv_nsec - begin.tv_nsec) / 1e6;
   return NULL;
 }
