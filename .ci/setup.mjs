@@ -17,9 +17,11 @@ const UNAVAILABLE = 69;
 const PACKAGES = {
   'g++': 'compiling the addons', make: 'compiling the addons', cmake: 'compiling llvm-bindings', python3: 'node-gyp',
   'llvm-14-dev': 'llvm-bindings', 'zlib1g-dev': 'llvm-bindings', 'llvm-22-dev': 'the code generator', 'lld-22': 'linking artifacts',
-  libjemalloc2: 'compiling faster',
   'clang-22': 'the C programs of the tests', 'wasi-libc': 'the C programs of the tests', 'libclang-rt-22-dev-wasm32': 'the C programs of the tests',
 };
+
+/** What is only of use. */
+const OPTIONAL_PACKAGES = { libjemalloc2: 'compiling faster' };
 
 /** With `--tests`: what some tests need, which are skipped without it. */
 const TEST_PACKAGES = {
@@ -56,7 +58,7 @@ function missingPackages(packages) {
 function installPackages(packages, optional) {
   const missing = missingPackages(packages);
   if (missing.length === 0) return;
-  say(`these Debian packages are missing${optional ? '; without them some tests are skipped' : ''}:`);
+  say(`these Debian packages are missing${optional ? '; what they are for goes without' : ''}:`);
   for (const name of missing) say(`  ${name.padEnd(28)} ${packages[name]}`);
   if (process.getuid?.() !== 0) {
     console.error(`wasm-aot: install them${optional ? '' : ' and try again'}:\n\n    sudo apt-get update && sudo apt-get install -y ${missing.join(' ')}\n`);
@@ -125,7 +127,7 @@ function installNpmPackages() {
 
 if (Number(process.versions.node.split('.')[0]) < 20) fail(`Node.js 20 or newer is needed; this is ${process.version}`, UNAVAILABLE);
 installPackages(PACKAGES, false);
-if (process.argv.includes('--tests')) installPackages(TEST_PACKAGES, true);
+installPackages({ ...OPTIONAL_PACKAGES, ...(process.argv.includes('--tests') ? TEST_PACKAGES : {}) }, true);
 step({
   stamp: 'node_modules/.wasm-aot-npm', sources: ['package-lock.json'], wanted: /./,
   outputs: ['node_modules/llvm-bindings/build/Release/llvm-bindings.node', 'node_modules/typescript/bin/tsc'],
