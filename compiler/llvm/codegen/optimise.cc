@@ -98,7 +98,7 @@ static void addMetering(FunctionPassManager &passes, OptimizationLevel level) {
  */
 static const char STANDARD[] =
     "function<eager-inv>(" SIMPLIFYCFG ",sroa<modify-cfg>,early-cse),ipsccp,globalopt,function<eager-inv>(" INSTCOMBINE "," SIMPLIFYCFG "),always-inline,"
-    "cgscc(inline,function-attrs<skip-non-recursive-function-attrs>,function<eager-inv;no-rerun>(keep-frames,keep-accesses-apart,"
+    "cgscc(inline,function-attrs<skip-non-recursive-function-attrs>,function<eager-inv>(keep-frames,keep-accesses-apart,"
     "sroa<modify-cfg>,early-cse<memssa>," SIMPLIFYCFG "," INSTCOMBINE ",tailcallelim,reassociate,"
     "loop-mssa(loop-instsimplify,loop-simplifycfg,licm<no-allowspeculation>,loop-rotate,licm,simple-loop-unswitch<trivial>),"
     "loop(loop-idiom,indvars,extra-simple-loop-unswitch-passes,loop-deletion,loop-unroll-full),gvn," INSTCOMBINE ",jump-threading,correlated-propagation,adce,dse,loop-mssa(licm),"
