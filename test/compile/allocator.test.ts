@@ -1,5 +1,8 @@
 /** Compile processes use jemalloc where the system has it and nobody says otherwise, and build the same with it. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { allocatorEnvironment } from '../../compiler/allocator.js';
@@ -54,5 +57,27 @@ else {
     }
   });
 }
+
+test("with an allocator that is not glibc's, glibc's is not asked to trim its memory", async () => {
+  // It would initialise itself for a thread of ours; two at a time, and the process was aborted when they ended, once in some hundred builds.
+  const folder = mkdtempSync(join(tmpdir(), 'wasm-aot-allocator-'));
+  const library = (name: string, text: string): string => {
+    const [source, output] = [join(folder, `${name}.c`), join(folder, `${name}.so`)];
+    writeFileSync(source, text);
+    execFileSync('gcc', ['-O2', '-shared', '-fPIC', source, '-o', output]);
+    return output;
+  };
+  const before = process.env.LD_PRELOAD;
+  try {
+    const other = library('malloc', '#include <stddef.h>\nvoid *__libc_malloc(size_t);\nvoid *malloc(size_t size) { return __libc_malloc(size); }\n');
+    const refuses = library('malloc_trim', '#include <stdlib.h>\nint malloc_trim(size_t pad) { (void)pad; abort(); }\n');
+    process.env.LD_PRELOAD = `${other} ${refuses}`;
+    assert.ok((await buildAlone({})).artifact.length > 0);
+  } finally {
+    if (before === undefined) delete process.env.LD_PRELOAD;
+    else process.env.LD_PRELOAD = before;
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
 
 test.run();

@@ -3,8 +3,11 @@
  *
  * codegen.ts is the only caller and passes well-typed arguments; what is checked here keeps a mistake there from becoming a crash.
  */
+#define _GNU_SOURCE 1
 #define NAPI_VERSION 8
 #include "codegen.h"
+
+#include <dlfcn.h>
 
 #include <llvm-c/Core.h>
 #include <llvm-c/TargetMachine.h>
@@ -152,6 +155,17 @@ static void free_task(task *t) {
   free(t);
 }
 
+/*
+ * Gives back to the system what a job has freed: it lies in arenas of several threads, from which it would not go by itself. Only where malloc is glibc's: with another one preloaded (allocator.ts), malloc_trim would
+ * initialise glibc's there and then, for the calling thread as if it were the first; two at once, and glibc aborts the process when the second ends.
+ */
+static void give_back(void) {
+#ifdef __GLIBC__
+  Dl_info own, libc;
+  if (dladdr(dlsym(RTLD_DEFAULT, "malloc"), &own) && dladdr(dlsym(RTLD_DEFAULT, "malloc_trim"), &libc) && own.dli_fbase == libc.dli_fbase) malloc_trim(0);
+#endif
+}
+
 static void *work(void *data) {
   task *t = data;
   struct timespec begin, end;
@@ -159,9 +173,7 @@ static void *work(void *data) {
   if (t->is_scan) codegen_scan(&t->scan);
   else codegen_compile(&t->compile);
   clock_gettime(CLOCK_MONOTONIC, &end);
-#ifdef __GLIBC__
-  malloc_trim(0); /* what the job has freed lies in arenas of several threads, from which it would not go back by itself */
-#endif
+  give_back();
   t->milliseconds = (double)(end.tv_sec - begin.tv_sec) * 1e3 + (double)(end.tv_nsec - begin.tv_nsec) / 1e6;
   return NULL;
 }
