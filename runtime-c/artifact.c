@@ -46,6 +46,10 @@ struct image {
   struct waot_object_file object;
 };
 
+/* How often an artifact is opened anew because the file was replaced between its verifying and its mapping. Builders that share a cache do that to each other, once each; somebody who never
+ * stops replacing it gets the error. */
+#define MAX_ATTEMPTS 100
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the list, the counts in it, and the dynamic linker's view of it */
 static struct waot_artifact *artifacts;
 
@@ -219,8 +223,8 @@ static bool is_unchanged(const char *path, const struct stat *before) {
          waot_os_mtime(&now).tv_sec == waot_os_mtime(before).tv_sec && waot_os_mtime(&now).tv_nsec == waot_os_mtime(before).tv_nsec;
 }
 
-/* Loads the verified file into artifact->handle and makes sure that it is what was loaded. */
-static int load(struct waot_artifact *artifact, const struct image *image, const char *name, waot_error *error) {
+/* Loads the verified file into artifact->handle and makes sure that it is what was loaded; *changed says that it was not. */
+static int load(struct waot_artifact *artifact, const struct image *image, const char *name, bool *changed, waot_error *error) {
   void *handle = dlopen(artifact->path, RTLD_NOW | RTLD_LOCAL);
   if (handle == NULL) return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: cannot be loaded: %s", name, dlerror());
   artifact->handle = handle; /* destroy() closes it */
@@ -233,6 +237,7 @@ static int load(struct waot_artifact *artifact, const struct image *image, const
   const uintptr_t load_address = waot_os_load_address(handle, artifact->desc);
   if (load_address == 0) return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: cannot be examined", name);
   if (!is_unchanged(artifact->path, &image->stat) || !READER.is_mapped(image->bytes, load_address)) {
+    *changed = true;
     return waot_error_set(error, WAOT_ERROR_IO, 0, "%s: changed while it was opened", name);
   }
   if (artifact->desc == NULL || !is_sane(artifact->desc, &image->object, load_address)) {
@@ -277,7 +282,7 @@ static void keep_frames(struct waot_artifact *artifact, const struct image *imag
   artifact->frames_length = length;
 }
 
-static struct waot_artifact *open_locked(const char *real_path, const struct image *image, const char *name, waot_error *error) {
+static struct waot_artifact *open_locked(const char *real_path, const struct image *image, const char *name, bool *changed, waot_error *error) {
   const uint8_t *hash = image->bytes + image->object.hash_offset;
   for (struct waot_artifact *at = artifacts; at != NULL; at = at->next) {
     if (memcmp(at->hash, hash, sizeof at->hash) == 0) {
@@ -293,7 +298,7 @@ static struct waot_artifact *open_locked(const char *real_path, const struct ima
   }
   if (artifact == NULL || artifact->path == NULL || artifact->manifest == NULL) {
     waot_error_set(error, WAOT_ERROR_MEMORY, 0, "%s: out of memory", name);
-  } else if (load(artifact, image, name, error) == 0) {
+  } else if (load(artifact, image, name, changed, error) == 0) {
     memcpy(artifact->manifest, image->object.manifest, artifact->manifest_length);
     memcpy(artifact->hash, hash, sizeof artifact->hash);
     artifact->references = 1;
@@ -317,14 +322,19 @@ waot_artifact *waot_artifact_open(const char *path, waot_error *error) {
     waot_error_set(error, WAOT_ERROR_IO, 0, "%s: cannot be opened: %s", path, strerror(errno));
     return NULL;
   }
-  struct image image;
   struct waot_artifact *artifact = NULL;
-  if (verify(real_path, path, &image, error) == 0) {
-    pthread_mutex_lock(&lock);
-    artifact = open_locked(real_path, &image, path, error);
-    pthread_mutex_unlock(&lock);
+  bool again = true;
+  for (int attempt = 0; again && attempt < MAX_ATTEMPTS; attempt++) {
+    struct image image;
+    again = false;
+    if (verify(real_path, path, &image, error) == 0) {
+      pthread_mutex_lock(&lock);
+      artifact = open_locked(real_path, &image, path, &again, error);
+      pthread_mutex_unlock(&lock);
+      if (artifact == NULL && !is_unchanged(real_path, &image.stat)) again = true;
+    }
+    free(image.bytes);
   }
-  free(image.bytes);
   free(real_path);
   return artifact;
 }

@@ -42,8 +42,8 @@ function readLimit(options: Options): bigint | undefined {
   return value;
 }
 
-/** Builds the module, or takes it from the cache. */
-async function compile(path: string, options: Options): Promise<CachedArtifact> {
+/** Builds the module, or takes it from the cache. @param keep whether the cache may be used. */
+async function compile(path: string, options: Options, keep: boolean): Promise<CachedArtifact> {
   const given = await readBuildFlags(options, 'fuel-mode');
   const flags: BuildOptions = {
     // For this machine, or for the level that the environment allows on it: nobody else gets what is kept.
@@ -58,7 +58,7 @@ async function compile(path: string, options: Options): Promise<CachedArtifact> 
     } finally {
       bar.clear();
     }
-  }, options['no-cache'] !== true);
+  }, keep);
   if (options.verbose) {
     const { formatTime, standardError } = await import('./output.js');
     standardError().write(`wasm-aot: ${cached.hit ? 'found' : 'built'} ${cached.path} in ${formatTime(Date.now() - began)}\n`);
@@ -75,18 +75,20 @@ async function openModule(path: string, options: Options): Promise<Module> {
     if (flag) throw usageError(`${flag.length === 1 ? '-' : '--'}${flag} has no effect on an artifact`, 'it is for a .wasm, or for wasm-aot build');
     return load(path);
   }
-  let cached = await compile(path, options);
-  try {
-    return load(cached.path);
-  } catch (error) {
-    if (!cached.hit || !(error instanceof ArtifactError)) throw error;
-    // The kept artifact is damaged: make it anew, once.
-    cached.remove();
-    cached = await compile(path, options);
-    return load(cached.path);
-  } finally {
-    // The mapping outlives the name.
-    if (cached.temporary) cached.remove();
+  let keep = options['no-cache'] !== true;
+  for (;;) {
+    const cached = await compile(path, options, keep);
+    try {
+      return load(cached.path);
+    } catch (error) {
+      if (cached.temporary || !(error instanceof ArtifactError)) throw error;
+      // What was found in the cache is damaged: make it anew. What was made just now and is no longer there, because somebody else needed its room, is made once more, for this run alone.
+      cached.remove();
+      keep = cached.hit;
+    } finally {
+      // The mapping outlives the name.
+      if (cached.temporary) cached.remove();
+    }
   }
 }
 

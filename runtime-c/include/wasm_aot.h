@@ -110,7 +110,7 @@ WAOT_API const char *waot_status_message(int status);
 
 /* Checks magic, bounds, ABI version, target, CPU features and hash of a file without mapping any of it executable. 0, or -1 with *error. */
 WAOT_API int waot_artifact_verify(const char *path, waot_error *error);
-/* Verifies, then maps. Opening one file twice shares its text. NULL on failure with *error. */
+/* Verifies, then maps. Opening one file twice shares its text. A file that is replaced meanwhile, by renaming another over it, is opened as the old one or the new one. NULL on failure with *error. */
 WAOT_API waot_artifact *waot_artifact_open(const char *path, waot_error *error);
 /* Drops the caller's reference; the artifact stays mapped for as long as a store has an instance of it. */
 WAOT_API void waot_artifact_close(waot_artifact *artifact);

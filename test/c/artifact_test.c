@@ -1,6 +1,9 @@
 /* Artifacts: what is refused, and how it is said; opening, sharing, replacing. */
 #define _GNU_SOURCE 1 /* dladdr */
 #include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "fixture.h"
 
@@ -174,6 +177,47 @@ static void opening_twice_and_replacing(void) {
   waot_artifact_close(relative);
 }
 
+/* Renames one artifact after the other over a path, until it is told to stop. */
+static void *keep_replacing(void *stop) {
+  const char *sources[] = {"first.so", "second.so"};
+  char from[2][512], to[512], beside[512];
+  for (int i = 0; i < 2; i++) snprintf(from[i], sizeof from[i], "%s", in_directory(sources[i]));
+  snprintf(to, sizeof to, "%s", in_directory("busy.so"));
+  snprintf(beside, sizeof beside, "%s", in_directory("busy.tmp"));
+  for (unsigned i = 0; !atomic_load((atomic_bool *)stop); i++) {
+    if (link(from[i % 2], beside) != 0 || rename(beside, to) != 0) die("replace");
+    if (unlink(beside) != 0 && errno != ENOENT) die("unlink"); /* rename leaves it where both are one file already */
+    usleep(i % 16 * 500); /* sometimes longer than an opening takes, wherever that is */
+  }
+  return NULL;
+}
+
+/* What builders that share a cache do to each other. */
+static void replacing_all_the_time(void) {
+  waot_error error = {0};
+  build_fixture("first.so", PROVIDER, "");
+  build_fixture("second.so", CONSUMER, "");
+  if (link(in_directory("first.so"), in_directory("busy.so")) != 0) die("link");
+  atomic_bool stop = false;
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, keep_replacing, &stop) != 0) die("pthread_create");
+  int opened = 0, whole = 0;
+  for (int i = 0; i < 1000; i++) {
+    waot_artifact *artifact = waot_artifact_open(in_directory("busy.so"), &error);
+    if (artifact == NULL) continue;
+    uint32_t imports = waot_artifact_import_count(artifact);
+    size_t length = 0;
+    waot_artifact_manifest(artifact, &length);
+    opened++;
+    whole += length > 0 && (imports == 1 || imports == 5);
+    waot_artifact_close(artifact);
+  }
+  atomic_store(&stop, true);
+  pthread_join(thread, NULL);
+  CHECK("replaced all the time: opened", opened == 1000);
+  CHECK("and each time one of the two", whole == 1000);
+}
+
 /* Overwriting in place changes what other processes have mapped; here it is noticed. */
 static void overwriting_in_place(void) {
   waot_error error = {0};
@@ -199,6 +243,7 @@ int main(void) {
   damaged_ones();
   sealed_damage();
   opening_twice_and_replacing();
+  replacing_all_the_time();
   overwriting_in_place();
   return failures != 0;
 }

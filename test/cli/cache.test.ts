@@ -36,7 +36,7 @@ test('other options are another entry', async () => {
 
 test('several at once: all succeed, one entry', async () => {
   const outcomes = await Promise.all(['-O1', '-O1', '-O1', '-O1'].map((flag) => run(flag)));
-  assert.equal(outcomes.map((outcome) => outcome.stdout), ['42\n', '42\n', '42\n', '42\n']);
+  for (const { stdout, stderr } of outcomes) assert.is(stdout, '42\n', stderr);
   assert.equal(list(folder).filter((name) => name.endsWith('.tmp')), []);
   assert.is(entries().length, 3);
 });
@@ -60,6 +60,12 @@ test('WASM_AOT_CACHE_SIZE bounds it; what it cannot be is refused', async () => 
   const { status, stderr } = await wasmAot(['run', '--invoke', 'answer', wasm], { env: { ...env, WASM_AOT_CACHE_SIZE: 'much' } });
   assert.is(status, 64);
   assert.match(stderr, /WASM_AOT_CACHE_SIZE cannot be "much"/);
+});
+
+test('several at once, in a cache that has room for one', async () => {
+  const env = { XDG_CACHE_HOME: makeFolder('narrow'), WASM_AOT_CACHE_SIZE: '1' };
+  const outcomes = await Promise.all(['-O0', '-O1', '-O2', '-O3'].map((flag) => wasmAot(['run', flag, '--invoke', 'answer', wasm], { env })));
+  for (const { stdout, stderr } of outcomes) assert.is(stdout, '42\n', stderr);
 });
 
 test('a damaged entry is made anew', async () => {
