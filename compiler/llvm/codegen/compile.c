@@ -76,11 +76,9 @@ static void set_target(LLVMModuleRef module, LLVMTargetMachineRef machine, const
   LLVMDisposeTargetData(layout);
 }
 
-/* Moves the prelude's helpers into the module; being linkonce_odr, only those that it refers to are moved. */
-static bool link_prelude(compile_job *job, LLVMContextRef context, LLVMModuleRef module, LLVMTargetMachineRef machine) {
-  if (job->prelude.size == 0) return true;
-  LLVMModuleRef prelude = parse(job, context, &job->prelude, "prelude");
-  if (!prelude) return false;
+/* Moves the prelude's helpers into the module; being linkonce_odr, only those that it refers to are moved. Takes the prelude, which may be NULL. */
+static bool link_prelude(compile_job *job, LLVMModuleRef module, LLVMModuleRef prelude, LLVMTargetMachineRef machine) {
+  if (!prelude) return true;
   set_target(prelude, machine, job->target.triple);
   if (LLVMLinkModules2(module, prelude)) fail(job, "prelude", "it cannot be linked into the module");
   return !job->error;
@@ -207,9 +205,9 @@ static void lap(compile_job *job, int step, double *since) {
   *since = now;
 }
 
-static bool prepare(compile_job *job, LLVMContextRef context, LLVMModuleRef module, LLVMTargetMachineRef machine) {
+static bool prepare(compile_job *job, LLVMContextRef context, LLVMModuleRef module, LLVMModuleRef prelude, LLVMTargetMachineRef machine) {
   set_target(module, machine, job->target.triple);
-  if (!link_prelude(job, context, module, machine)) return false;
+  if (!link_prelude(job, module, prelude, machine)) return false;
   set_attributes(job, context, module);
   hide_symbols(module, job->exported);
   codegen_tail_calls(module);
@@ -220,9 +218,16 @@ static bool prepare(compile_job *job, LLVMContextRef context, LLVMModuleRef modu
 
 static void compile_with(compile_job *job, LLVMContextRef context, LLVMTargetMachineRef machine) {
   double since = cpu_now();
+  LLVMModuleRef prelude = job->prelude.size ? parse(job, context, &job->prelude, "prelude") : NULL;
+  if (job->error) return;
+  /* Names of values are for readers of IR: without them, passes don't make up new ones. Text cannot be parsed without. */
+  LLVMContextSetDiscardValueNames(context, job->emit != CODEGEN_IR && is_bitcode(&job->input));
   LLVMModuleRef module = parse(job, context, &job->input, "module");
-  if (!module) return;
-  bool ok = prepare(job, context, module, machine);
+  if (!module) {
+    if (prelude) LLVMDisposeModule(prelude);
+    return;
+  }
+  bool ok = prepare(job, context, module, prelude, machine);
   lap(job, CODEGEN_READ, &since);
   ok = ok && optimise(job, module, machine);
   lap(job, CODEGEN_PASSES, &since);
