@@ -97,7 +97,7 @@ static void addMetering(FunctionPassManager &passes, OptimizationLevel level) {
  * jump threading behind GVN (lz), combining again when loops have been unrolled (crc32), deadargelim (fib).
  */
 static const char STANDARD[] =
-    "function<eager-inv>(" SIMPLIFYCFG ",sroa<modify-cfg>,early-cse),ipsccp,globalopt,function<eager-inv>(" INSTCOMBINE "," SIMPLIFYCFG "),always-inline,"
+    "function<eager-inv>(" SIMPLIFYCFG ",sroa<modify-cfg>,early-cse),ipsccp,globalopt,function<eager-inv>(" INSTCOMBINE "," SIMPLIFYCFG "),copy-helpers,always-inline,"
     "cgscc(inline,function-attrs<skip-non-recursive-function-attrs>,function<eager-inv>(keep-frames,keep-accesses-apart,"
     "sroa<modify-cfg>,early-cse<memssa>," SIMPLIFYCFG "," INSTCOMBINE ",tailcallelim,reassociate,"
     "loop-mssa(loop-instsimplify,loop-simplifycfg,licm<no-allowspeculation>,loop-rotate,licm,simple-loop-unswitch<trivial>),"
@@ -113,12 +113,12 @@ static const char STANDARD[] =
  * share and to lift out of loops. Left out is what gained little on programs from npm, above all inlining between wasm functions, and what follows from it.
  */
 static const char SHORT[] =
-    "always-inline,function<eager-inv>(sroa<modify-cfg>,keep-accesses-apart,early-cse<memssa>,simplifycfg," INSTCOMBINE ","
+    "copy-helpers,always-inline,function<eager-inv>(sroa<modify-cfg>,keep-accesses-apart,early-cse<memssa>,simplifycfg," INSTCOMBINE ","
     "loop-mssa(loop-rotate<no-header-duplication>,licm<no-allowspeculation>),simplifycfg,loop(indvars),early-cse<memssa>,meter-loops,loop-vectorize," INSTCOMBINE ",simplifycfg)";
 /* For large functions: without the vectoriser, and without instcombine, whose time grows with the square of the number of branches. */
-static const char LARGE[] = "always-inline,function<eager-inv>(sroa<modify-cfg>,early-cse<memssa>,simplifycfg,instsimplify,loop-mssa(licm<no-allowspeculation>))";
+static const char LARGE[] = "copy-helpers,always-inline,function<eager-inv>(sroa<modify-cfg>,early-cse<memssa>,simplifycfg,instsimplify,loop-mssa(licm<no-allowspeculation>))";
 /* For functions of any size: helpers inlined, locals made values. */
-static const char PLAIN[] = "always-inline,function(sroa,early-cse)";
+static const char PLAIN[] = "copy-helpers,always-inline,function(sroa,early-cse)";
 
 /* What every pipeline ends with. */
 static void addLast(ModulePassManager &passes, bool merge) {
@@ -139,7 +139,13 @@ static void addBehindInliner(CGSCCPassManager &passes) {
   passes.addPass(createCGSCCToFunctionPassAdaptor(std::move(own)));
 }
 
-/* Adds what has a name of ours in the pipelines above. */
+/* Add what has a name of ours in the pipelines above. */
+static bool addNamedModulePass(StringRef name, ModulePassManager &passes) {
+  if (name == "copy-helpers") passes.addPass(CopyHelpersPass());
+  else return false;
+  return true;
+}
+
 static bool addNamed(StringRef name, FunctionPassManager &passes) {
   if (name == "keep-frames") passes.addPass(KeepFramesPass());
   else if (name == "keep-accesses-apart") passes.addPass(KeepAccessesApartPass());
@@ -183,6 +189,7 @@ void codegen_optimise(LLVMModuleRef moduleRef, LLVMTargetMachineRef machineRef, 
   builder.registerFunctionAnalyses(functions);
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, callGraph, modules);
+  builder.registerPipelineParsingCallback([](StringRef name, ModulePassManager &passes, ArrayRef<PassBuilder::PipelineElement>) { return addNamedModulePass(name, passes); });
   builder.registerPipelineParsingCallback([](StringRef name, FunctionPassManager &passes, ArrayRef<PassBuilder::PipelineElement>) { return addNamed(name, passes); });
   builder.registerVectorizerStartEPCallback(addMetering);
   builder.registerCGSCCOptimizerLateEPCallback([](CGSCCPassManager &passes, OptimizationLevel) { addBehindInliner(passes); });

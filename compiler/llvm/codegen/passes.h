@@ -21,6 +21,11 @@ uint64_t maxCharge(const llvm::CallInst *charge);
 /* Emits a charge of an amount, shaped like an existing one of the same function. */
 void emitCharge(llvm::IRBuilder<> &builder, llvm::Value *amount, const llvm::CallInst *like);
 
+/* See copy_helpers.cc. Runs before LLVM's pass that inlines what it leaves. */
+struct CopyHelpersPass : llvm::PassInfoMixin<CopyHelpersPass> {
+  llvm::PreservedAnalyses run(llvm::Module &module, llvm::ModuleAnalysisManager &analyses);
+};
+
 /* See version_loops.cc. Needs loop-simplify and LCSSA form. */
 struct VersionLoopsPass : llvm::PassInfoMixin<VersionLoopsPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
