@@ -15,12 +15,8 @@ function blockSignature(module: WasmModule, block: BlockType): Signature {
 }
 
 function makeTarget(s: FunctionState, name: string, types: readonly ValType[]): NonNullable<Frame['target']> {
-  const back = s.b.current();
   const block = s.b.block(s.func, name);
-  s.b.moveTo(block);
-  const phis = types.map((type) => s.b.phi(irType(type)));
-  s.b.moveTo(back);
-  return { block, phis };
+  return { block, phis: s.b.phis(block, types.map(irType)) };
 }
 
 /** The types a branch to the frame's label carries. */
@@ -59,6 +55,7 @@ function beginLoop(s: FunctionState, signature: Signature): void {
   target.phis.forEach((phi, i) => s.b.addIncoming(phi, params[i], from));
   s.b.br(target.block);
   s.b.moveTo(target.block);
+  s.forgetLocals();
   signature.params.forEach((type, i) => s.push(type, target.phis[i]));
   pushFrame(s, 'loop', signature, { target });
   s.fuel.check();
@@ -85,6 +82,7 @@ function beginElse(s: FunctionState): void {
   const { block, params } = frame.otherwise as NonNullable<Frame['otherwise']>;
   s.skipping = false;
   s.b.moveTo(block);
+  s.forgetLocals();
   for (const operand of params) s.pushOperand(operand);
   s.frames.push({ kind: 'else', params: frame.params, results: frame.results, height: frame.height, target: frame.target });
 }
@@ -122,6 +120,7 @@ function endFrame(s: FunctionState): void {
   s.truncate(frame.height);
   s.skipping = false;
   s.b.moveTo(block);
+  s.forgetLocals();
   frame.results.forEach((type, i) => s.push(type, phis[i]));
 }
 

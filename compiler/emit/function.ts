@@ -90,7 +90,7 @@ function emitFunction(partition: Partition, index: number): void {
 export function emitPartition(plan: ModulePlan, number: number): ModuleBuilder {
   const { module } = plan;
   const { from, to } = plan.partitions[number];
-  const b = new ModuleBuilder(`${plan.options.name}.${number}`);
+  const b = new ModuleBuilder(`${plan.options.name}.${number}`, plan.options.emit === 'ir');
   b.enableLocations(plan.options.name, plan.options.optLevel > 0, plan.options.debug);
   if (plan.tailCalls) b.useTailCalls();
   const declared = new Map<number, Func>();

@@ -40,6 +40,9 @@ export interface Partition {
   readonly relation: TypeRelation;
 }
 
+/** A local. What it is known to hold needs no load: since the last place where ways met, that is, while `epoch` is the function's. */
+interface Local { readonly type: ValType; readonly slot: Value; known?: Value; epoch: number }
+
 export class FunctionState {
   readonly plan: ModulePlan;
   readonly module: WasmModule;
@@ -48,7 +51,8 @@ export class FunctionState {
   readonly vmctx: Value;
   readonly fuel: Fuel;
   readonly frames: Frame[] = [];
-  readonly locals: { readonly type: ValType; readonly slot: Value }[] = [];
+  private readonly locals: Local[] = [];
+  private epoch = 0;
   /** Base of the first memory, loaded at the function's start. */
   firstMemory?: Value;
   /** After an operator that never falls through: operators are passed over until the frame's `else` or `end`; blocks nested in there are counted. */
@@ -67,6 +71,37 @@ export class FunctionState {
 
   get height(): number {
     return this.stack.length;
+  }
+
+  /** Makes the next local, with what it holds at first. */
+  declareLocal(type: ValType, value: Value): void {
+    this.locals.push({ type, slot: this.b.local(irType(type)), epoch: 0 });
+    this.setLocal(this.locals.length - 1, value);
+  }
+
+  localType(index: number): ValType {
+    return this.locals[index].type;
+  }
+
+  getLocal(index: number): Value {
+    const local = this.locals[index];
+    if (local.known === undefined || local.epoch !== this.epoch) {
+      local.known = this.b.load(irType(local.type), local.slot);
+      local.epoch = this.epoch;
+    }
+    return local.known;
+  }
+
+  setLocal(index: number, value: Value): void {
+    const local = this.locals[index];
+    this.b.store(value, local.slot);
+    local.known = value;
+    local.epoch = this.epoch;
+  }
+
+  /** Ways meet here, or another arm begins: what was known of locals need not hold, or have been computed. Where a branch is not taken, and in the first arm of an `if`, it does. */
+  forgetLocals(): void {
+    this.epoch++;
   }
 
   push(type: ValType, value: Value): void {

@@ -1,34 +1,29 @@
 /** Variables and the parametric operators. */
-import { irType } from '../llvm/builder.js';
+import { irType, type Value } from '../llvm/builder.js';
 import { VALUE_SIZE } from '../../runtime-c/abi.js';
 import type { Operator, ValType } from '../wasm/module.js';
 import type { FunctionState } from './state.js';
 
 /** Makes the locals: parameters first, then the declared ones as zeros. Floating-point zeros are hidden from LLVM (see numeric.ts). */
 export function declareLocals(s: FunctionState, declared: readonly ValType[]): void {
-  s.type.params.forEach((type, i) => {
-    const slot = s.b.local(irType(type));
-    s.locals.push({ type, slot });
-    s.b.store(s.b.param(s.func, i + 1), slot);
-  });
-  for (const type of declared) s.locals.push({ type, slot: s.b.local(irType(type)) });
-  const zeros = new Map<ValType, ReturnType<FunctionState['pop']>>();
-  for (const { type, slot } of s.locals.slice(s.type.params.length)) {
+  s.type.params.forEach((type, i) => s.declareLocal(type, s.b.param(s.func, i + 1)));
+  const zeros = new Map<ValType, Value>();
+  for (const type of declared) {
     let zero = zeros.get(type);
     if (!zero) {
       zero = s.b.zero(irType(type));
       if (type === 'f32' || type === 'f64') zero = s.opaque(type, zero);
       zeros.set(type, zero);
     }
-    s.b.store(zero, slot);
+    s.declareLocal(type, zero);
   }
 }
 
 export function emitLocal(s: FunctionState, { op, a }: Operator): void {
-  const { type, slot } = s.locals[a];
-  if (op.name === 'local.get') return s.push(type, s.b.load(irType(type), slot));
+  const type = s.localType(a);
+  if (op.name === 'local.get') return s.push(type, s.getLocal(a));
   const value = s.pop();
-  s.b.store(value, slot);
+  s.setLocal(a, value);
   if (op.name === 'local.tee') s.push(type, value);
 }
 

@@ -64,6 +64,16 @@ export type CompareOp =
   | 'FCmpOEQ' | 'FCmpUNE' | 'FCmpOLT' | 'FCmpOGT' | 'FCmpOLE' | 'FCmpOGE';
 export type CastOp = 'Trunc' | 'ZExt' | 'SExt' | 'FPTrunc' | 'FPExt' | 'SIToFP' | 'UIToFP' | 'BitCast';
 
+/** What a map has for a key, made at the first use. */
+function cached<K>(values: Map<K, Value>, key: K, make: () => Value): Value {
+  let value = values.get(key);
+  if (!value) {
+    value = make();
+    values.set(key, value);
+  }
+  return value;
+}
+
 /** Builds one LLVM module: a partition of a wasm module. */
 export class ModuleBuilder {
   private readonly context: llvmTypes.LLVMContext;
@@ -72,12 +82,17 @@ export class ModuleBuilder {
   private readonly scalarTypes: Record<Exclude<TypeName, 'v128'>, Type>;
   private vector: Type | undefined;
   private readonly constants = new Map<string, Value>();
+  private readonly words = new Map<number, Value>();
+  private readonly longs = new Map<bigint, Value>();
   private readonly helpers = new Map<string, Func>();
   private readonly funcs: Func[] = [];
   private readonly funcTypes = new Map<FuncType, llvmTypes.FunctionType>();
   private debug: DebugInfo | undefined;
+  /** Where instructions go. */
+  private at: Block | undefined;
 
-  constructor(name: string) {
+  /** @param named whether blocks have names, for readers of the IR: they take time. */
+  constructor(name: string, private readonly named = true) {
     const L = llvm();
     this.context = new L.LLVMContext();
     this.module = new L.Module(name, this.context);
@@ -115,12 +130,12 @@ export class ModuleBuilder {
   }
 
   i32(value: number): Value {
-    return this.constant(`i32 ${value}`, () => this.ir.getInt32(value >>> 0));
+    return cached(this.words, value, () => this.ir.getInt32(value >>> 0));
   }
 
   /** A 64-bit constant, by its bits. Built from two halves: the bindings' own 64-bit constants are wrong beyond 32 bits. */
   i64(bits: bigint): Value {
-    return this.constant(`i64 ${bits}`, () => {
+    return cached(this.longs, bits, () => {
       const half = (n: bigint) => this.ir.CreateZExt(this.ir.getInt32(Number(n & 0xffffffffn)), this.scalarTypes.i64);
       return this.ir.CreateOr(this.ir.CreateShl(half(bits >> 32n), half(32n)), half(bits));
     });
@@ -128,7 +143,7 @@ export class ModuleBuilder {
 
   /** A floating-point constant by its bits: a bitcast is exact where a number would lose a NaN's payload. */
   float(type: 'f32' | 'f64', bits: bigint): Value {
-    return this.constant(`${type} ${bits}`, () => {
+    return cached(this.constants, `${type} ${bits}`, () => {
       const int = type === 'f32' ? this.i32(Number(bits)) : this.i64(bits);
       return llvm().ConstantExpr.getBitCast(int as llvmTypes.Constant, this.typeOf(type));
     });
@@ -136,7 +151,7 @@ export class ModuleBuilder {
 
   /** A vector constant by its bits. */
   vectorBits(bits: bigint): Value {
-    return this.constant(`v128 ${bits}`, () => {
+    return cached(this.constants, `v128 ${bits}`, () => {
       const i128 = this.ir.getIntNTy(128);
       const word = (index: bigint) => this.ir.CreateShl(this.ir.CreateZExt(this.i32(Number((bits >> (32n * index)) & 0xffffffffn)), i128), this.ir.CreateZExt(this.i32(Number(32n * index)), i128));
       const all = [0n, 1n, 2n, 3n].map(word).reduce((a, b) => this.ir.CreateOr(a, b));
@@ -145,16 +160,7 @@ export class ModuleBuilder {
   }
 
   zero(type: TypeName): Value {
-    return this.constant(`zero ${type}`, () => llvm().Constant.getNullValue(this.typeOf(type)));
-  }
-
-  private constant(key: string, make: () => Value): Value {
-    let value = this.constants.get(key);
-    if (!value) {
-      value = make();
-      this.constants.set(key, value);
-    }
-    return value;
+    return cached(this.constants, `zero ${type}`, () => llvm().Constant.getNullValue(this.typeOf(type)));
   }
 
   // --- functions ----------------------------------------------------------------------------------------------------
@@ -233,15 +239,16 @@ export class ModuleBuilder {
 
   /** A new block; it is placed in the function at once. */
   block(func: Func, name: string): Block {
-    return llvm().BasicBlock.Create(this.context, name, func);
+    return llvm().BasicBlock.Create(this.context, this.named ? name : '', func);
   }
 
   moveTo(block: Block): void {
+    this.at = block;
     this.ir.SetInsertPoint(block);
   }
 
   current(): Block {
-    return this.ir.GetInsertBlock() as Block;
+    return this.at as Block;
   }
 
   br(to: Block): void {
@@ -278,8 +285,14 @@ export class ModuleBuilder {
     return type.results.map((_, i) => this.ir.CreateExtractValue(value, [i]));
   }
 
-  phi(type: TypeName): Phi {
-    return this.ir.CreatePHI(this.typeOf(type), 2);
+  /** Phis at the start of a block that is empty yet. */
+  phis(block: Block, types: readonly TypeName[]): Phi[] {
+    if (types.length === 0) return [];
+    const back = this.current();
+    this.moveTo(block);
+    const phis = types.map((type) => this.ir.CreatePHI(this.typeOf(type), 2));
+    this.moveTo(back);
+    return phis;
   }
 
   addIncoming(phi: Phi, value: Value, from: Block): void {
