@@ -11,6 +11,8 @@ export interface Fuel {
    * Until then costs gather, so that a line without such points has one charge.
    */
   flush(): void;
+  /** As `flush`, but leaves the last part, or all, to the caller, who must charge it. Returns how much that is, 0 for nothing. */
+  take(): number;
   /** Charges a bulk operator by its unit, and stops at once when that exhausts the limit: before the work (clause 5). */
   chargeUnits(count: Value, costPerUnit: number): void;
   /** `--fuel sync`: compares the register here, at a function's entry or a loop's header. */
@@ -19,15 +21,26 @@ export interface Fuel {
 
 export function createFuel(plan: ModulePlan, b: ModuleBuilder): Fuel {
   const { fuel } = plan.options;
-  if (fuel === 'none') return { add() {}, flush() {}, chargeUnits() {}, check() {} };
+  if (fuel === 'none') return { add() {}, flush() {}, take: () => 0, chargeUnits() {}, check() {} };
   const { maxCharge } = findTarget(plan.options.target);
   let owed = 0;
+  const charge = (amount: number): void => {
+    b.callHelper('charge', 'void', ['i64'], [b.i64(BigInt(amount))]);
+  };
+  const take = (): number => {
+    for (; owed > maxCharge; owed -= maxCharge) charge(maxCharge);
+    const rest = owed;
+    owed = 0;
+    return rest;
+  };
   return {
+    take,
     add(cost) {
       owed += cost;
     },
     flush() {
-      for (; owed > 0; owed -= Math.min(owed, maxCharge)) b.callHelper('charge', 'void', ['i64'], [b.i64(BigInt(Math.min(owed, maxCharge)))]);
+      const rest = take();
+      if (rest > 0) charge(rest);
     },
     chargeUnits(count, costPerUnit) {
       if (costPerUnit === 0) return;

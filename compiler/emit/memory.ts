@@ -31,12 +31,24 @@ export function alwaysOut(operator: Operator): boolean {
   return operator.bits + BigInt(operator.op.width as number) > MEMORY_SPACE;
 }
 
+/** The access is out of bounds for certain. */
+export function emitOut(s: FunctionState): void {
+  s.fuel.flush();
+  emitTrap(s, 'out_of_bounds_memory_access');
+}
+
+/** Calls the helper of a load or store, with the charge before it. */
+export function emitAccess(s: FunctionState, name: string, result: TypeName, types: readonly TypeName[], args: Value[]): Value {
+  const owed = s.fuel.take();
+  if (owed === 0) return s.b.callHelper(name, result, types, args);
+  return s.b.callHelper(`charged.${name}`, result, [...types, 'i64'], [...args, s.b.i64(BigInt(owed))]);
+}
+
 export function emitLoad(s: FunctionState, operator: Operator): void {
   const type = (operator.op.signature as { results: readonly ValType[] }).results[0];
   const address = s.pop();
-  s.fuel.flush();
-  if (alwaysOut(operator)) return emitTrap(s, 'out_of_bounds_memory_access');
-  s.push(type, s.b.callHelper(operator.op.name, irType(type), ['ptr', 'i32', 'i64'], [memoryBase(s, operator.a), address, s.b.i64(operator.bits)]));
+  if (alwaysOut(operator)) return emitOut(s);
+  s.push(type, emitAccess(s, operator.op.name, irType(type), ['ptr', 'i32', 'i64'], [memoryBase(s, operator.a), address, s.b.i64(operator.bits)]));
 }
 
 export function emitStore(s: FunctionState, operator: Operator): void {
@@ -45,9 +57,8 @@ export function emitStore(s: FunctionState, operator: Operator): void {
   // A constant is stored as its bits: nothing folds, so it need not be hidden.
   const value = operand.literal === undefined ? s.materialise(operand) : operand.value;
   const address = s.pop();
-  s.fuel.flush();
-  if (alwaysOut(operator)) return emitTrap(s, 'out_of_bounds_memory_access');
-  s.b.callHelper(operator.op.name, 'void', ['ptr', 'i32', 'i64', irType(type)], [memoryBase(s, operator.a), address, s.b.i64(operator.bits), value]);
+  if (alwaysOut(operator)) return emitOut(s);
+  emitAccess(s, operator.op.name, 'void', ['ptr', 'i32', 'i64', irType(type)], [memoryBase(s, operator.a), address, s.b.i64(operator.bits), value]);
 }
 
 /** Charges what the operator costs per unit, and what is owed: before a builtin runs. */

@@ -9,9 +9,8 @@ import type { TypeName, Value } from '../llvm/builder.js';
 import { irType } from '../llvm/builder.js';
 import { shuffleName } from '../llvm/prelude-simd.js';
 import type { FuncType, Operator } from '../wasm/module.js';
-import { alwaysOut, memoryBase } from './memory.js';
+import { alwaysOut, emitAccess, emitOut, memoryBase } from './memory.js';
 import type { FunctionState } from './state.js';
-import { emitTrap } from './trap.js';
 
 /** Operators that round, or that make scalars floats: their vector operands are hidden. Comparisons, minima, maxima and sign changes fold exactly. */
 const ARITHMETIC = /^f(?:32x4|64x2)\.(?:add|sub|mul|div|sqrt|ceil|floor|trunc|nearest|splat|extract_lane|replace_lane|convert_\w+|promote_low_f32x4|demote_f64x2_zero|relaxed_n?madd)$/;
@@ -60,11 +59,10 @@ function pushResult(s: FunctionState, operator: Operator, value: Value): void {
 function emitLaneAccess(s: FunctionState, operator: Operator): void {
   const vector = s.pop();
   const address = s.pop();
-  s.fuel.flush();
-  if (alwaysOut(operator)) return emitTrap(s, 'out_of_bounds_memory_access');
+  if (alwaysOut(operator)) return emitOut(s);
   const args = [memoryBase(s, operator.a), address, s.b.i64(operator.bits), vector, s.b.i32(operator.lane)];
   const isLoad = signatureOf(operator).results.length > 0;
-  const result = s.b.callHelper(operator.op.name, isLoad ? 'v128' : 'void', ['ptr', 'i32', 'i64', 'v128', 'i32'], args);
+  const result = emitAccess(s, operator.op.name, isLoad ? 'v128' : 'void', ['ptr', 'i32', 'i64', 'v128', 'i32'], args);
   if (isLoad) s.push('v128', result);
 }
 

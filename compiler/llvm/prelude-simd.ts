@@ -6,7 +6,7 @@
  * LLVM's folding floating-point constants: emit/vector.ts hides them where that would be wrong.
  */
 import type { Arch } from '../../runtime-c/abi.js';
-import { define, VECTOR } from './prelude.js';
+import { define, VECTOR, withCharge } from './prelude.js';
 
 type ArchName = keyof typeof Arch;
 type IntShape = 'i8x16' | 'i16x8' | 'i32x4' | 'i64x2';
@@ -295,7 +295,7 @@ function truncHelpers(to: Helpers, arch: ArchName): void {
 }
 
 /** As the scalar accesses: volatile, alignment 1. Parts of a vector are loaded as integers, so that the access has one size and LLVM cannot split it. */
-function memoryHelpers(to: Helpers): void {
+function memoryHelpers(to: Helpers, arch: ArchName): void {
   const at = { base: 'ptr', addr: 'i32', offset: 'i64' };
   const address = '%index = zext i32 %addr to i64\n%ea = add nuw nsw i64 %index, %offset\n%p = getelementptr i8, ptr %base, i64 %ea';
   const load = (type: string, as: string) => `${address}\n${as} = load volatile ${type}, ptr %p, align 1`;
@@ -317,6 +317,7 @@ function memoryHelpers(to: Helpers): void {
     to.set(`waot.v128.store${bits}_lane`, define(`void @waot.v128.store${bits}_lane(ptr %base, i32 %addr, i64 %offset, ${VECTOR} %v, i32 %n)`,
       `%a = bitcast ${VECTOR} %v to ${type}\n%x = extractelement ${type} %a, i32 %n\n${address}\n${store(lane)}`));
   }
+  for (const [name, text] of [...to]) if (name.startsWith('waot.v128.load') || name.startsWith('waot.v128.store')) to.set(name.replace('waot.', 'waot.charged.'), withCharge(arch, text));
 }
 
 function shuffleHelper(name: string): string {
@@ -340,7 +341,7 @@ function helpersOf(arch: ArchName): Helpers {
     floatHelpers(helpers, arch);
     convertHelpers(helpers);
     truncHelpers(helpers, arch);
-    memoryHelpers(helpers);
+    memoryHelpers(helpers, arch);
     made.set(arch, helpers);
   }
   return helpers;
