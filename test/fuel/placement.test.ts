@@ -4,6 +4,7 @@
  */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { build } from '../../compiler/index.js';
 import { type Instance, load } from '../../loader/index.js';
 import { Random } from '../fuzz/random.js';
 import { assemble, closeCompiler, compile } from '../loader/wat.js';
@@ -138,6 +139,25 @@ test('small functions: each owes what it owes, whatever the one before did; and 
       }
     }
   }
+});
+
+test('a loop with several exits pays once a turn: the rest is paid on the way out', async () => {
+  const text = `(module (memory 1) (func (export "f") (param $at i32) (result i32)
+    (block $out (loop $next
+      (br_if $out (i32.eqz (i32.load8_u (local.get $at))))
+      (br_if $out (i32.eqz (i32.load8_u offset=99 (local.tee $at (i32.add (local.get $at) (i32.const 1))))))
+      (br_if $out (i32.eqz (i32.load8_u offset=999 (local.tee $at (i32.mul (local.get $at) (i32.add (local.get $at) (i32.const 3)))))))
+      (br $next)))
+    (local.get $at)))`;
+  const { artifact } = await build(await assemble(text), { emit: 'asm', target: 'x86_64-unknown-linux-gnu' });
+  const lines = Buffer.from(artifact).toString().split('\n').map((line) => line.trim());
+  const loop = lines.flatMap((line, end) => {
+    const start = lines.indexOf(`${/^j\w+\s+(\.LBB\w+)/.exec(line)?.[1]}:`);
+    return start >= 0 && start < end ? [lines.slice(start, end)] : [];
+  });
+  assert.is(loop.length, 1, 'one jump back');
+  assert.is(loop[0].filter((line) => line.includes('movzbl') || line.includes('cmpb')).length, 3, 'three accesses');
+  assert.is(loop[0].filter((line) => /^leaq\s+-?\d+\(%rbp\), %rbp/.test(line)).length, 1);
 });
 
 test.after(closeCompiler);

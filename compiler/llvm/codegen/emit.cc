@@ -13,6 +13,7 @@
 #include "exact_locations.h"
 #include "frame_rows.h"
 #include "place_charges.h"
+#include "split_edges.h"
 #include "tail_frames.h"
 #include "../../../runtime-c/abi.h"
 
@@ -126,13 +127,14 @@ const char *addPasses(legacy::PassManager &passes, TargetMachine &machine, raw_p
   machine.Options.TrapUnreachable = true;
   insertCallFramePasses(*config);
   insertExactLocationPasses(*config);
+  insertSplitEdgesPass(*config);
   passes.add(config);
   passes.add(information);
   if (config->addISelPasses()) return "the target has no instruction selection";
   config->addMachinePasses();
   config->setInitialized();
   passes.add(createTailFramesPass());
-  passes.add(createPlaceChargesPass(tables));
+  passes.add(createPlaceChargesPass(tables, config->getOptLevel() != CodeGenOptLevel::None));
   Expected<std::unique_ptr<MCStreamer>> streamer = machine.createMCStreamer(out, nullptr, type, information->getMMI().getContext());
   if (!streamer) {
     consumeError(streamer.takeError());

@@ -12,26 +12,24 @@
  *     The register alone may even have wrapped, where something is taken back at the start of an activation without a limit.
  *
  * Owed is constant for each point, whatever path led there. Blocks that are joined by edges share it: all edges out of a block and all edges into a block belong to one bundle, with one
- * amount owed on each of its edges. Any amounts do that are neither negative nor above MAX_OWED, and 0 where the function is entered: each segment of a block between barriers pays what is owed at its start, and
+ * amount owed on each of its edges. Any amounts do that are neither negative nor above MAX_OWED (owed_flow.cc), and 0 where the function is entered: each segment of a block between barriers pays what is owed at its start, and
  * its marks, less what is owed at its end, which may be negative (a loop whose last call is followed by marks leaves them to the next turn, and what leads into the loop owes as much from the start). The
- * amounts are chosen so that the segments that pay nothing are those that are executed most: owed_amounts.cc. What the segments of any way round a loop pay adds up to its marks, whatever the amounts, so every loop
+ * amounts are chosen so that the segments that pay nothing are those that are executed most: owed_amounts.cc; split_edges.cc has made room between blocks before. What the segments of any way round a loop pay adds up to its marks, whatever the amounts, so every loop
  * pays for its iterations within them (fuel law, clause 5). A block pays where its last mark stands, or at its start.
  *
  * Nothing here depends on what earlier passes have done with the marks, and nothing that can be looked at depends on what this pass does with them.
  */
 #include "place_charges.h"
-#include "owed_amounts.h"
-#include "passes.h"
+#include "guessed_frequencies.h"
+#include "owed_flow.h"
 
-#include "llvm/ADT/IntEqClasses.h"
-#include "llvm/CodeGen/LazyMachineBlockFrequencyInfo.h"
-#include "llvm/CodeGen/MachineBlockFrequencyInfo.h"
+#include "llvm/CodeGen/MachineBranchProbabilityInfo.h"
 #include "llvm/CodeGen/MachineFunctionPass.h"
 #include "llvm/CodeGen/MachineInstrBuilder.h"
+#include "llvm/CodeGen/MachineLoopInfo.h"
 #include "llvm/CodeGen/TargetInstrInfo.h"
 #include "llvm/CodeGen/TargetRegisterInfo.h"
 #include "llvm/CodeGen/TargetSubtargetInfo.h"
-#include "llvm/IR/InlineAsm.h"
 #include "llvm/MC/MCContext.h"
 #include "llvm/Support/ErrorHandling.h"
 #include "llvm/Target/TargetMachine.h"
@@ -39,9 +37,6 @@
 using namespace llvm;
 
 namespace {
-
-/* Owed on an edge at most. Also the most that a payment takes back. */
-constexpr uint64_t MAX_OWED = UINT64_C(1) << 20;
 
 /* How a charge is spelled in machine instructions. */
 class Charger {
@@ -53,7 +48,7 @@ public:
     fuel = findRegister(*function.getSubtarget().getRegisterInfo(), isX86 ? "RBP" : "X28");
   }
 
-  /* Adds an amount to the fuel register before `at`, flags untouched. One that is negative is at least -MAX_OWED. `beforeEach` is told of each instruction, and what those before it have added. */
+  /* Adds an amount to the fuel register before `at`, flags untouched. One that is negative is at least -MAX_OWED, of owed_flow.cc. `beforeEach` is told of each instruction, and what those before it have added. */
   void emit(MachineBasicBlock &block, MachineBasicBlock::iterator at, const DebugLoc &where, int64_t amount, function_ref<void(MachineInstr &, int64_t)> beforeEach) const {
     int64_t added = 0;
     if (isX86) {
@@ -95,24 +90,9 @@ private:
   }
 };
 
-/* The cost that an instruction marks, or 0 when it is no mark. */
-uint64_t markedCost(const MachineInstr &inst) {
-  if (!inst.isInlineAsm() || !isChargeText(inst.getOperand(InlineAsm::MIOp_AsmString).getSymbolName())) return 0;
-  const MachineOperand &amount = inst.getOperand(InlineAsm::MIOp_FirstOperand + 1);
-  return amount.isImm() ? static_cast<uint64_t>(amount.getImm()) : 0; /* an amount in a register is paid where it stands */
-}
-
-/* Whether it is an asm without instructions, which only hides a value from LLVM. */
-bool isEmptyAsm(const MachineInstr &inst) { return inst.isInlineAsm() && StringRef(inst.getOperand(InlineAsm::MIOp_AsmString).getSymbolName()).empty(); }
-
-/* Whether somebody looks at the register here, or control leaves the function: all must have been paid. */
-bool isBarrier(const MachineInstr &inst) {
-  return inst.isCall() || inst.isReturn() || (inst.isInlineAsm() && inst.hasUnmodeledSideEffects() && markedCost(inst) == 0 && !isEmptyAsm(inst));
-}
-
 /* Whether it may fault or trap. Accesses that are not volatile cannot: the frame's, and those of a loop whose bounds have been checked. */
 bool mayFault(const MachineInstr &inst) {
-  if (inst.isMetaInstruction() || markedCost(inst) > 0 || isEmptyAsm(inst)) return false;
+  if (inst.isMetaInstruction() || isMark(inst) || isEmptyAsm(inst)) return false;
   if (inst.isCall() || inst.hasUnmodeledSideEffects()) return true;
   if (!inst.mayLoadOrStore()) return false;
   return inst.memoperands_empty() || any_of(inst.memoperands(), [](const MachineMemOperand *access) { return access->isVolatile() || access->isAtomic(); });
@@ -121,89 +101,39 @@ bool mayFault(const MachineInstr &inst) {
 class PlaceCharges : public MachineFunctionPass {
 public:
   static char ID;
-  explicit PlaceCharges(OwedTables &tables) : MachineFunctionPass(ID), tables(tables) {}
+  PlaceCharges(OwedTables &tables, bool optimise) : MachineFunctionPass(ID), tables(tables), optimise(optimise) {}
   StringRef getPassName() const override { return "wasm-aot: place charges"; }
   void getAnalysisUsage(AnalysisUsage &usage) const override {
-    usage.addRequired<LazyMachineBlockFrequencyInfoPass>();
+    if (optimise) usage.addRequired<MachineBranchProbabilityInfoWrapperPass>();
+    if (optimise) usage.addRequired<MachineLoopInfoWrapperPass>();
     MachineFunctionPass::getAnalysisUsage(usage);
   }
 
   bool runOnMachineFunction(MachineFunction &machineFunction) override {
     function = &machineFunction;
-    if (!summarise()) return false;
-    assign();
+    OwedFlow flow(machineFunction);
+    if (!flow.hasMarks()) return false;
+    std::optional<GuessedFrequencies> frequencies;
+    if (optimise) frequencies.emplace(machineFunction, getAnalysis<MachineBranchProbabilityInfoWrapperPass>().getMBPI(), getAnalysis<MachineLoopInfoWrapperPass>().getLI());
+    flow.choose(frequencies ? &*frequencies : nullptr);
     Charger charger(machineFunction);
     table.clear();
     recorded = 0;
-    for (MachineBasicBlock &block : machineFunction) rewrite(block, charger);
+    for (MachineBasicBlock &block : machineFunction) rewrite(block, flow, charger);
     if (!table.empty()) tables[&machineFunction.getFunction()] = table;
     return true;
   }
 
 private:
-  /* What the marks of a block come to: up to its first barrier, and after its last; the same where there is none. */
-  struct Summary {
-    uint64_t first = 0, last = 0;
-    bool hasBarrier = false;
-  };
-
   OwedTables &tables;
+  bool optimise;
   MachineFunction *function = nullptr;
-  std::vector<Summary> summaries; /* by block number, as all of these */
-  IntEqClasses bundles;           /* of 2 x number (the edges into a block) and 2 x number + 1 (those out of it) */
-  std::vector<uint64_t> owedOn;   /* by bundle */
   OwedTable table;
   uint64_t recorded = 0;
 
-  unsigned into(const MachineBasicBlock &block) const { return bundles[2 * block.getNumber()]; }
-  unsigned outOf(const MachineBasicBlock &block) const { return bundles[2 * block.getNumber() + 1]; }
-
-  /* Returns whether there is any mark. */
-  bool summarise() {
-    bool any = false;
-    summaries.assign(function->getNumBlockIDs(), {});
-    for (const MachineBasicBlock &block : *function) {
-      Summary &summary = summaries[block.getNumber()];
-      for (const MachineInstr &inst : block) {
-        if (uint64_t cost = markedCost(inst)) {
-          any = true;
-          summary.last += cost;
-        } else if (isBarrier(inst)) {
-          if (!summary.hasBarrier) summary.first = summary.last;
-          summary.hasBarrier = true;
-          summary.last = 0;
-        }
-      }
-      if (!summary.hasBarrier) summary.first = summary.last;
-    }
-    return any;
-  }
-
-  /* Gives each bundle its amount: 0 where the function is entered and, in effect, at each barrier. */
-  void assign() {
-    bundles.clear();
-    bundles.grow(2 * function->getNumBlockIDs());
-    for (const MachineBasicBlock &block : *function)
-      for (const MachineBasicBlock *successor : block.successors()) bundles.join(2 * block.getNumber() + 1, 2 * successor->getNumber());
-    bundles.compress();
-    const unsigned zero = into(function->front());
-    bool optimise = function->getTarget().getOptLevel() != CodeGenOptLevel::None;
-    const MachineBlockFrequencyInfo *frequencies = optimise ? &getAnalysis<LazyMachineBlockFrequencyInfoPass>().getBFI() : nullptr;
-    std::vector<OwedRun> runs;
-    for (const MachineBasicBlock &block : *function) {
-      const Summary &summary = summaries[block.getNumber()];
-      uint64_t frequency = frequencies ? frequencies->getBlockFreq(&block).getFrequency() : 1;
-      if (summary.hasBarrier) runs.push_back({into(block), zero, summary.first, frequency});
-      if (!block.succ_empty()) runs.push_back({summary.hasBarrier ? zero : into(block), outOf(block), summary.last, frequency});
-    }
-    owedOn = chooseOwedAmounts(bundles.getNumClasses(), zero, std::move(runs), MAX_OWED);
-    /* A wrong bill is worse than no artifact. A negative amount would be a large one here. */
-    if (owedOn[zero] != 0 || any_of(owedOn, [](uint64_t owed) { return owed > MAX_OWED; })) report_fatal_error("no such amount can stay unpaid");
-  }
-
   /* Replaces a block's marks by what it pays, a segment between barriers at a time. */
-  void rewrite(MachineBasicBlock &block, const Charger &charger) {
-    uint64_t owed = owedOn[into(block)];
+  void rewrite(MachineBasicBlock &block, const OwedFlow &flow, const Charger &charger) {
+    uint64_t owed = flow.owedInto(block);
     auto start = block.begin();
     bool isFinal;
     do { /* once for a block without instructions as well: it may have to pay */
@@ -211,11 +141,11 @@ private:
       uint64_t total = owed;
       MachineInstr *last = nullptr;
       for (; end != block.end() && !isBarrier(*end); ++end) {
-        if (uint64_t cost = markedCost(*end)) total += cost, last = &*end;
+        if (isMark(*end)) total += markedCost(*end), last = &*end;
       }
       isFinal = end == block.end();
       /* Nothing is paid where control ends without anybody to look at the register but the handler of the trap. */
-      uint64_t keep = !isFinal ? 0 : block.succ_empty() ? total : owedOn[outOf(block)];
+      uint64_t keep = !isFinal ? 0 : block.succ_empty() ? total : flow.owedOutOf(block);
       owed = rewriteSegment(block, start, end, last, owed, (int64_t)(total - keep), charger);
       if (!isFinal) note(*end++, owed);
       start = end;
@@ -234,12 +164,11 @@ private:
     }
     for (auto at = start; at != end;) {
       MachineInstr &inst = *at++;
-      uint64_t cost = markedCost(inst);
-      if (cost == 0) {
+      if (!isMark(inst)) {
         note(inst, owed);
         continue;
       }
-      owed += cost;
+      owed += markedCost(inst);
       if (&inst == last && pay != 0) owed = emitPayment(block, MachineBasicBlock::iterator(inst), inst.getDebugLoc(), owed, pay, charger);
       inst.eraseFromParent();
     }
@@ -278,4 +207,4 @@ char PlaceCharges::ID = 0;
 
 } // namespace
 
-FunctionPass *createPlaceChargesPass(OwedTables &tables) { return new PlaceCharges(tables); }
+FunctionPass *createPlaceChargesPass(OwedTables &tables, bool optimise) { return new PlaceCharges(tables, optimise); }

@@ -22,7 +22,7 @@ using OwedTable = std::vector<OwedFrom>;
 /* Of the functions that have any, in the order of their text. */
 using OwedTables = llvm::MapVector<const llvm::Function *, OwedTable>;
 
-/* To run after all other passes over machine code. See place_charges.cc. */
-llvm::FunctionPass *createPlaceChargesPass(OwedTables &tables);
+/* To run after all other passes over machine code; `optimise`: where the code is executed less often. See place_charges.cc. */
+llvm::FunctionPass *createPlaceChargesPass(OwedTables &tables, bool optimise);
 
 #endif

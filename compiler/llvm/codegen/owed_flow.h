@@ -1,0 +1,61 @@
+/* owed_flow.h - the charges of a machine function: which instructions mark them, and how much may stay unpaid on each edge between its blocks. */
+#ifndef WAOT_OWED_FLOW_H
+#define WAOT_OWED_FLOW_H
+
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/IntEqClasses.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace llvm {
+class MachineBasicBlock;
+class MachineFunction;
+class MachineInstr;
+} // namespace llvm
+class GuessedFrequencies;
+
+/* Whether an instruction marks a charge of a constant cost; and that cost, or 0 when it is no mark. A mark of 0 holds the place of a payment (split_edges.cc). An amount in a register is paid where it stands. */
+bool isMark(const llvm::MachineInstr &inst);
+uint64_t markedCost(const llvm::MachineInstr &inst);
+/* Whether it is an asm without instructions, which only hides a value from LLVM. */
+bool isEmptyAsm(const llvm::MachineInstr &inst);
+/* Whether somebody looks at the register here, or control leaves the function: all must have been paid. */
+bool isBarrier(const llvm::MachineInstr &inst);
+
+/* An edge between two blocks, and how often it is taken. */
+struct OwedEdge {
+  llvm::MachineBasicBlock *from, *to;
+  uint64_t frequency;
+};
+
+/* What is owed between the blocks of a machine function. See place_charges.cc. */
+class OwedFlow {
+public:
+  explicit OwedFlow(const llvm::MachineFunction &function);
+
+  bool hasMarks() const { return anyMark; }
+  /* Gives each edge its amount: 0 where the function is entered and, in effect, at each barrier. All edges out of a block have one, and all into a block, but for those of `apart`, on which something could be paid:
+   * at twice the price of a payment in a block, since it would take a jump as well. Without frequencies all blocks count alike. */
+  void choose(const GuessedFrequencies *frequencies, llvm::ArrayRef<OwedEdge> apart = {});
+  uint64_t owedInto(const llvm::MachineBasicBlock &block) const { return owed[into(block)]; }
+  uint64_t owedOutOf(const llvm::MachineBasicBlock &block) const { return owed[outOf(block)]; }
+
+private:
+  /* What the marks of a block come to: up to its first barrier, and after its last; the same where there is none. */
+  struct Summary {
+    uint64_t first = 0, last = 0;
+    bool hasBarrier = false;
+  };
+
+  const llvm::MachineFunction &function;
+  bool anyMark = false;
+  std::vector<Summary> summaries; /* by block number, as all of these */
+  llvm::IntEqClasses bundles;     /* of 2 x number (the edges into a block) and 2 x number + 1 (those out of it) */
+  std::vector<uint64_t> owed;     /* by bundle */
+
+  unsigned into(const llvm::MachineBasicBlock &block) const;
+  unsigned outOf(const llvm::MachineBasicBlock &block) const;
+};
+
+#endif
