@@ -62,6 +62,11 @@ struct RepeatDispatchPass : llvm::PassInfoMixin<RepeatDispatchPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 
+/* See split_addresses.cc. Needs loop-simplify form. */
+struct SplitAddressesPass : llvm::PassInfoMixin<SplitAddressesPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+
 /* See check_charges.cc. The last that changes charges. */
 struct CheckChargesPass : llvm::PassInfoMixin<CheckChargesPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
