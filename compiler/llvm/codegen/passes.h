@@ -20,6 +20,8 @@ bool isChargeText(llvm::StringRef text);
 uint64_t maxCharge(const llvm::CallInst *charge);
 /* Emits a charge of an amount, shaped like an existing one of the same function. */
 void emitCharge(llvm::IRBuilder<> &builder, llvm::Value *amount, const llvm::CallInst *like);
+/* Emits `number * factor`, by a power of two as a shift: where LLVM 22's vectoriser has to make a shift of a multiplication, it does so for all lanes at once, and takes each out again for its address. */
+llvm::Value *emitMultiple(llvm::IRBuilder<> &builder, llvm::Value *number, llvm::Value *factor, bool nuw, bool nsw);
 
 /* See copy_helpers.cc. Runs before LLVM's pass that inlines what it leaves. */
 struct CopyHelpersPass : llvm::PassInfoMixin<CopyHelpersPass> {

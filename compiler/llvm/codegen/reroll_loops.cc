@@ -389,11 +389,11 @@ private:
       if (type->isPointerTy()) {
         auto *gep = dyn_cast<GEPOperator>(use.get());
         bool inBounds = gep && gep->isInBounds() && isa<LoadInst, StoreInst>(inst);
-        Value *moved = builder.CreateMul(trip, builder.getInt64(each), "", inBounds && each > 0, inBounds);
+        Value *moved = emitMultiple(builder, trip, builder.getInt64(each), inBounds && each > 0, inBounds);
         use.set(builder.CreateGEP(builder.getInt8Ty(), start, moved, "", inBounds ? GEPNoWrapFlags::inBounds() : GEPNoWrapFlags::none()));
       } else {
         Value *number = builder.CreateZExtOrTrunc(trip, type);
-        use.set(builder.CreateAdd(start, builder.CreateMul(number, ConstantInt::getSigned(type, each))));
+        use.set(builder.CreateAdd(start, emitMultiple(builder, number, ConstantInt::getSigned(type, each), false, false)));
       }
     }
     /* A flag holds for all copies, or not. */

@@ -389,7 +389,7 @@ private:
       PHINode *phi = iterationOf(stream.steps[i].first);
       IRBuilder<> builder(last ? access.inst : nest.loops[stream.steps[i + 1].first].loop->getLoopPreheader()->getTerminator());
       rising &= evolution.isKnownNonNegative(stream.steps[i].second);
-      index = builder.CreateAdd(index, builder.CreateMul(phi, step[i], "", rising, true), "", rising, true);
+      index = builder.CreateAdd(index, emitMultiple(builder, phi, step[i], rising, true), "", rising, true);
     }
     IRBuilder<> builder(access.inst);
     GEPNoWrapFlags flags = GEPNoWrapFlags::inBounds() | GEPNoWrapFlags::noUnsignedWrap();
@@ -401,6 +401,12 @@ private:
 };
 
 } // namespace
+
+Value *emitMultiple(IRBuilder<> &builder, Value *number, Value *factor, bool nuw, bool nsw) {
+  auto *constant = dyn_cast<ConstantInt>(factor);
+  if (constant && constant->getValue().isPowerOf2() && !constant->isNegative()) return builder.CreateShl(number, constant->getValue().logBase2(), "", nuw, nsw);
+  return builder.CreateMul(number, factor, "", nuw, nsw);
+}
 
 PreservedAnalyses VersionLoopsPass::run(Function &function, FunctionAnalysisManager &analyses) {
   Versioner versioner(function, analyses.getResult<LoopAnalysis>(function), analyses.getResult<DominatorTreeAnalysis>(function), analyses.getResult<ScalarEvolutionAnalysis>(function));
