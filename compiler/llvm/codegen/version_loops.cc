@@ -81,6 +81,8 @@ private:
   SmallVector<PHINode *, 4> iteration; /* number of the iteration; made where it is needed */
   SmallVector<Value *, 8> first;       /* of each stream: index of its least access in the first iteration, 64 bits */
   SmallVector<Value *, 16> steps;      /* of each stream, its steps, one stream after another */
+  SmallVector<Value *, 8> bases;       /* of each stream, what the plain copy adds its index to */
+  SmallVector<unsigned, 8> region;     /* of each stream: streams that may meet are in one */
 
   bool visit(Loop *loop) {
     if (nest.analyse(loop)) {
@@ -110,7 +112,7 @@ private:
     if (!ask(loop, emitRangeChecks(lastBefore(loop), expander), ".plain")) return nullptr; /* known to leave its memory */
     Loop *exact = questions.empty() ? nullptr : makeExactCopy(loop);
     chargeWhole(loop);
-    makePlain();
+    makePlain(lastBefore(loop));
     evolution.forgetTopmostLoop(loop);
     evolution.forgetBlockAndLoopDispositions();
     return exact;
@@ -310,8 +312,10 @@ private:
   }
 
   /* Accesses without volatile, addressed by 64-bit induction variables that are known not to wrap: what the vectoriser understands. */
-  void makePlain() {
+  void makePlain(Instruction *before) {
     iteration.assign(nest.loops.size(), nullptr);
+    findRegions();
+    chooseBases(before);
     SmallVector<Value **, 8> stepsOf;
     Value **next = steps.data();
     for (const Stream &stream : nest.streams) stepsOf.push_back(next), next += stream.steps.size();
@@ -350,10 +354,9 @@ private:
     return {from, to + stream.end};
   }
 
-  /* Tells LLVM which streams never meet: a program's static arrays. The ranges are of all executions, as alias scopes want it. */
-  void separate() {
-    SmallVector<unsigned, 8> region; /* of each stream: streams that may meet are in one */
+  void findRegions() {
     SmallVector<std::pair<APInt, APInt>, 8> ranges;
+    region.clear();
     for (const Stream &stream : nest.streams) {
       region.push_back((unsigned)region.size());
       ranges.push_back(rangeOf(stream));
@@ -364,6 +367,39 @@ private:
           if (one == region[i]) one = region.back();
       }
     }
+  }
+
+  /* By how much a stream moves in each iteration of a loop; NULL when it does not. */
+  const SCEV *stepIn(const Loop *loop, const Stream &stream) {
+    const Step *step = find_if(stream.steps, [&](const Step &one) { return nest.loops[one.first].loop == loop; });
+    return step == stream.steps.end() ? nullptr : step->second;
+  }
+
+  /*
+   * Streams that may meet the vectoriser compares before the loop, unless they move differently: then it does so only if they begin at different objects (LLVM 22), as arrays of a native program do. So what may meet a loop's
+   * first store and moves differently begins at another name of the memory's base, of which nothing is known but that it may be the same.
+   */
+  void chooseBases(Instruction *before) {
+    bases.assign(nest.streams.size(), nullptr);
+    for (auto [number, stream] : enumerate(nest.streams)) bases[number] = stream.base;
+    SmallDenseMap<const Loop *, unsigned, 4> stored; /* the stream of each loop's first store */
+    for (const Access &access : nest.accesses)
+      if (isa<StoreInst>(access.inst)) stored.try_emplace(info.getLoopFor(access.inst->getParent()), access.stream);
+    SmallDenseMap<const LoadInst *, Value *, 2> others;
+    for (const Access &access : nest.accesses) {
+      const Loop *loop = info.getLoopFor(access.inst->getParent());
+      auto store = stored.find(loop);
+      if (store == stored.end() || region[access.stream] != region[store->second]) continue;
+      const Stream &stream = nest.streams[access.stream], &first = nest.streams[store->second];
+      if (stream.base != first.base || stepIn(loop, stream) == stepIn(loop, first)) continue;
+      Value *&other = others[stream.base];
+      if (!other) other = IRBuilder<>(before).CreateFreeze(stream.base);
+      bases[access.stream] = other;
+    }
+  }
+
+  /* Tells LLVM which streams never meet: a program's static arrays. The ranges are of all executions, as alias scopes want it. */
+  void separate() {
     SmallSetVector<unsigned, 8> regions(region.begin(), region.end());
     if (regions.size() < 2) return;
     MDBuilder metadata(function.getContext());
@@ -393,7 +429,7 @@ private:
     }
     IRBuilder<> builder(access.inst);
     GEPNoWrapFlags flags = GEPNoWrapFlags::inBounds() | GEPNoWrapFlags::noUnsignedWrap();
-    Value *pointer = builder.CreateGEP(builder.getInt8Ty(), stream.base, index, "", flags);
+    Value *pointer = builder.CreateGEP(builder.getInt8Ty(), bases[access.stream], index, "", flags);
     uint64_t beyond = (uint64_t)(access.constant - stream.least) + access.offset;
     if (beyond != 0) pointer = builder.CreateGEP(builder.getInt8Ty(), pointer, builder.getInt64((int64_t)beyond), "", flags);
     access.inst->setOperand(isa<LoadInst>(access.inst) ? LoadInst::getPointerOperandIndex() : StoreInst::getPointerOperandIndex(), pointer);
