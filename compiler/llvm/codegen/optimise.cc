@@ -207,7 +207,10 @@ void codegen_optimise(LLVMModuleRef moduleRef, LLVMTargetMachineRef machineRef, 
   builder.registerVectorizerStartEPCallback(addMetering);
   builder.registerVectorizerEndEPCallback(addBehindVectoriser);
   builder.registerCGSCCOptimizerLateEPCallback([](CGSCCPassManager &passes, OptimizationLevel) { addBehindInliner(passes); });
-  builder.registerPipelineStartEPCallback([](ModulePassManager &passes, OptimizationLevel) { addFirst(passes); });
+  builder.registerPipelineStartEPCallback([](ModulePassManager &passes, OptimizationLevel wanted) {
+    addFirst(passes);
+    if (wanted == OptimizationLevel::O0) passes.addPass(CopyHelpersPass());
+  });
   builder.registerOptimizerLastEPCallback([](ModulePassManager &passes, OptimizationLevel reached, ThinOrFullLTOPhase) {
     addLast(passes, reached != OptimizationLevel::O0);
   });
