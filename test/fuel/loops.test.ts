@@ -111,6 +111,15 @@ const LOOPS: Record<string, string> = {
   strideWide: `(param $p i32) (param $n i32) (param $s i32) (result i64) (local $sum i64) (local $q i32) (local $k i64)
     local.get $p i64.extend_i32_u local.set $k
     loop ${walk} ${addSum('local.get $k')} local.get $k local.get $s i64.extend_i32_u i64.add local.tee $k local.get $n i64.extend_i32_u i64.lt_u br_if 0 end local.get $sum`,
+  // Streams that move differently, and meet or do not.
+  overlapGather: loop('local.get $p local.get $s i32.load i32.const 1 i32.add i32.store', `${advance('i32.const 4')} ${next('$s', 'i32.const 100')}`, countDown),
+  overlapScatter: loop('local.get $s local.get $p i32.load i32.const 1 i32.add i32.store', `${advance('i32.const 4')} ${next('$s', 'i32.const 100')}`, countDown),
+  overlapSum: loop('local.get $p local.get $p i32.load local.get $s i32.load i32.add i32.store', `${advance('i32.const 4')} ${next('$s', 'i32.const 8')}`, countDown),
+  overlapNarrow: loop('local.get $p local.get $s i32.load16_s i32.store local.get $q local.get $p i32.load offset=4 i32.store offset=600', `${advance('i32.const 12')} ${next('$s', 'i32.const 2')} ${next('$q', 'i32.const 4')}`, countDown),
+  overlapTransposed: `(param $p i32) (param $n i32) (param $s i32) (result i64) (local $sum i64) (local $i i32) (local $q i32) (local $r i32)
+    loop local.get $p local.set $q local.get $s local.set $r i32.const 24 local.set $i
+      loop local.get $q local.get $r i32.load i32.const 1 i32.add i32.store ${next('$q', 'i32.const 160')} ${next('$r', 'i32.const 4')} ${down('$i')} br_if 0 end
+      ${advance('i32.const 4')} ${next('$s', 'i32.const 96')} ${countDown} br_if 0 end local.get $sum`,
   global: loop(`${addSum('local.get $p i64.load')} global.get $g i32.const 1 i32.add global.set $g`, advance('i32.const 8'), countDown),
 };
 
@@ -135,6 +144,12 @@ function strideArguments(random: Random): [number, number, number] {
   return [begin, end | 0, step];
 }
 
+/** Two addresses, near each other or not, and a count. */
+function overlapArguments(random: Random): [number, number, number] {
+  const begin = random.below(6000);
+  return [begin, random.pick([1, 7, 8, 9, 16, 33, 40, 100]), random.oneIn(3) ? random.below(6000) : Math.max(0, begin + random.below(800) - 400)];
+}
+
 function hash(memory: WebAssembly.Memory): number {
   const words = new Uint32Array(memory.buffer);
   let value = 0;
@@ -151,7 +166,7 @@ test('counted loops: results, traps, memory and fuel as on V8 with a counter', a
   let traps = 0;
   for (const name of Object.keys(LOOPS)) {
     for (let round = 0; round < 120; round++) {
-      const args = name.startsWith('stride') ? strideArguments(random) : [someArgument(random, 'address'), someArgument(random, 'count'), someArgument(random, 'step')];
+      const args = name.startsWith('stride') ? strideArguments(random) : name.startsWith('overlap') ? overlapArguments(random) : [someArgument(random, 'address'), someArgument(random, 'count'), someArgument(random, 'step')];
       if (name === 'stepFour') args[1] = someArgument(random, 'count') * 40;
       const before = counter.value as bigint;
       const expected = outcome(() => (oracle[name] as Func)(...args));
@@ -176,6 +191,15 @@ test('a counted loop has a copy without charges and checks, which vectorises', a
   assert.match(await ir(2), /store <\d+ x i(8|32)>/);
   assert.match(await ir(2), /store volatile i32/, 'the exact copy is there as well');
   assert.not.match(await ir(0), /store <\d+ x/);
+});
+
+test('streams that move differently are compared before the loop, which then vectorises', async () => {
+  for (const name of ['overlapGather', 'overlapScatter', 'overlapSum']) {
+    const text = `(module (memory 2 2) (func (export "f") ${LOOPS[name]}))`;
+    const ir = Buffer.from((await build(await assemble(text), { optLevel: 2, emit: 'ir' })).artifact).toString();
+    assert.match(ir, /<\d+ x i32>/, name);
+    assert.match(ir, /vector\.memcheck/, name);
+  }
 });
 
 test('a loop whose count holds under a condition only is split as well', async () => {
