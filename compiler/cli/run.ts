@@ -1,6 +1,6 @@
 /** `wasm-aot run`: links an artifact to WASI, runs it or calls one export, and turns every outcome into an exit code. */
 import { closeSync, openSync, readSync } from 'node:fs';
-import { ArtifactError } from '../../loader/errors.js';
+import { ArtifactError, type ArtifactErrorKind } from '../../loader/errors.js';
 import type { Instance } from '../../loader/instance.js';
 import type { Manifest, ManifestValType } from '../../loader/manifest.js';
 import { load, type Module } from '../../loader/module.js';
@@ -66,6 +66,9 @@ async function compile(path: string, options: Options, keep: boolean): Promise<C
   return cached;
 }
 
+/** Why an artifact cannot be loaded, where making it anew helps: found in the cache, or made just now. An artifact for another machine would be the same again. */
+const GONE: ReadonlySet<ArtifactErrorKind> = new Set(['io']), DAMAGED: ReadonlySet<ArtifactErrorKind> = new Set(['io', 'format', 'hash', 'abi']);
+
 /** Opens the file that the user named, compiling it first where it is wasm. */
 async function openModule(path: string, options: Options): Promise<Module> {
   const kind = await sniff(path);
@@ -81,8 +84,8 @@ async function openModule(path: string, options: Options): Promise<Module> {
     try {
       return load(cached.path);
     } catch (error) {
-      if (cached.temporary || !(error instanceof ArtifactError)) throw error;
       // What was found in the cache is damaged: make it anew. What was made just now and is no longer there, because somebody else needed its room, is made once more, for this run alone.
+      if (cached.temporary || !(error instanceof ArtifactError) || !(cached.hit ? DAMAGED : GONE).has(error.kind)) throw error;
       cached.remove();
       keep = cached.hit;
     } finally {

@@ -68,6 +68,17 @@ test('several at once, in a cache that has room for one', async () => {
   for (const { stdout, stderr } of outcomes) assert.is(stdout, '42\n', stderr);
 });
 
+test('an artifact that this machine cannot run is built once, and stays', async () => {
+  const env = { XDG_CACHE_HOME: makeFolder('other-cpu'), WASM_AOT_CPU: 'v2' };
+  for (const came of [/built /g, /found /g]) {
+    const { status, stderr } = await wasmAot(['run', '-v', '--cpu', 'v3', '--invoke', 'answer', wasm], { env });
+    assert.is(status, 76, stderr);
+    assert.match(stderr, /needs CPU features/);
+    assert.is(stderr.match(/built |found /g)?.length, 1, stderr);
+    assert.match(stderr, came);
+  }
+});
+
 test('a damaged entry is made anew', async () => {
   const [name] = entries();
   for (const entry of entries()) {
