@@ -55,6 +55,9 @@ const LOOPS: Record<string, string> = {
     loop local.get $p local.set $q i32.const 10 local.set $i
       loop ${addSum('local.get $q i64.load8_u')} local.get $q local.get $sum i64.store32 offset=4 local.get $q i32.const 1 i32.add local.set $q local.get $i i32.const 1 i32.sub local.tee $i br_if 0 end
       ${advance('local.get $s')} ${countDown} br_if 0 end local.get $sum`,
+  // Ends early or after so many iterations: unrolled a few times, exits and charges and all.
+  limited: `(param $p i32) (param $n i32) (param $s i32) (result i64) (local $sum i64) (local $i i32)
+    block loop local.get $i i32.const 200 i32.eq br_if 1 local.get $p i32.load8_u local.get $s i32.eq br_if 1 ${addSum('local.get $p i64.extend_i32_u')} ${next('$p', 'local.get $n')} ${next('$i', 'i32.const 1')} br 0 end end local.get $sum`,
   // Nests: rows a step apart; columns that rise, that fall, and a triangle, which is asked row by row.
   rows: nest(`${addSum('local.get $q i64.load32_u offset=8')} local.get $q local.get $sum i64.store32`, 'local.get $q i32.const 4 i32.add local.set $q', '12'),
   rowsDown: nest('local.get $q local.get $n i32.store16 offset=100', 'local.get $q i32.const 6 i32.sub local.set $q', '9'),
@@ -210,6 +213,16 @@ test('a loop whose count holds under a condition only is split as well', async (
     assert.match(ir, /store volatile i8/, `${name}: the exact copy`);
     assert.is(ir.match(/ udiv i32 %\S+, %/g)?.length ?? 0, name.startsWith('stride_') || name.startsWith('strideGuarded') ? 1 : 0, `${name}: one division where the step is not constant`);
   }
+});
+
+test('a loop with charges is unrolled as the same without', async () => {
+  const text = `(module (memory 1) (func (export "limited") ${LOOPS.limited}))`;
+  const loads = async (fuel: 'outband' | 'none') => {
+    const ir = Buffer.from((await build(await assemble(text), { optLevel: 2, emit: 'ir', fuel })).artifact).toString();
+    return ir.match(/load volatile i8,/g)?.length;
+  };
+  assert.is(await loads('outband'), 8);
+  assert.is(await loads('none'), 8);
 });
 
 test('what the module has unrolled is rolled up again, and then vectorised whole', async () => {

@@ -69,12 +69,39 @@ Value *emitFuelRead(IRBuilder<> &builder, const CallInst *charge) {
 
 uint64_t maxCharge(const CallInst *charge) { return chargeAsm(charge)->maxImmediate; }
 
-void emitCharge(IRBuilder<> &builder, Value *amount, const CallInst *like) {
-  const ChargeAsm *row = chargeAsm(like);
+/* The asm of a charge, in the form that an amount needs. */
+static InlineAsm *assemblyFor(const ChargeAsm &row, const Value *amount, FunctionType *type) {
   auto *constant = dyn_cast<ConstantInt>(amount);
-  bool immediate = constant && constant->getValue().ule(row->maxImmediate);
-  auto *assembly = InlineAsm::get(like->getFunctionType(), immediate ? row->text : row->registerText, immediate ? row->constraints : row->registerConstraints, true);
-  builder.CreateCall(like->getFunctionType(), assembly, {amount})->setAttributes(like->getAttributes());
+  bool immediate = constant && constant->getValue().ule(row.maxImmediate);
+  return InlineAsm::get(type, immediate ? row.text : row.registerText, immediate ? row.constraints : row.registerConstraints, true);
+}
+
+void emitCharge(IRBuilder<> &builder, Value *amount, const CallInst *like) {
+  FunctionType *type = like->getFunctionType();
+  builder.CreateCall(type, assemblyFor(*chargeAsm(like), amount, type), {amount})->setAttributes(like->getAttributes());
+}
+
+/* The bundle of a hidden charge: its amount. */
+static constexpr StringRef HIDDEN = "waot.charge";
+
+void hideCharge(CallInst *charge) {
+  IRBuilder<> builder(charge);
+  OperandBundleDef amount(HIDDEN.str(), charge->getArgOperand(0));
+  CallInst *hidden = builder.CreateCall(Intrinsic::getOrInsertDeclaration(charge->getModule(), Intrinsic::sideeffect), {}, {amount});
+  hidden->setAttributes(charge->getAttributes());
+  charge->eraseFromParent();
+}
+
+bool showCharge(CallInst *hidden) {
+  std::optional<OperandBundleUse> amount = hidden->getOperandBundle(HIDDEN);
+  if (!amount) return false;
+  Value *cost = amount->Inputs[0];
+  const ChargeAsm &row = CHARGES[hidden->getModule()->getTargetTriple().isX86() ? 0 : 1];
+  IRBuilder<> builder(hidden);
+  auto *type = FunctionType::get(builder.getVoidTy(), {cost->getType()}, false);
+  builder.CreateCall(type, assemblyFor(row, cost, type), {cost})->setAttributes(hidden->getAttributes());
+  hidden->eraseFromParent();
+  return true;
 }
 
 /* What the plain copies of loops give to do before the vectoriser looks at them: loads and stores that no longer have to stay where they were. */
@@ -118,7 +145,7 @@ static const char STANDARD[] =
     "deadargelim,globalopt,globaldce,rpo-function-attrs,"
     "function<eager-inv>(float2int,meter-loops,"
     "loop-vectorize," INSTCOMBINE ",simplifycfg<forward-switch-cond;switch-range-to-icmp;switch-to-arithmetic;switch-to-lookup;no-keep-loops;hoist-common-insts;sink-common-insts>,"
-    "loop-unroll<O2>,slp-vectorizer,vector-combine," INSTCOMBINE ",loop-simplify,split-addresses,loop-mssa(licm),loop-sink,instsimplify,div-rem-pairs,sink,"
+    "hide-charges,loop-unroll<O2>,show-charges,slp-vectorizer,vector-combine," INSTCOMBINE ",loop-simplify,split-addresses,loop-mssa(licm),loop-sink,instsimplify,div-rem-pairs,sink,"
     "simplifycfg<switch-range-to-icmp;switch-to-arithmetic;hoist-loads-stores-with-cond-faulting;speculate-unpredictables>),globaldce";
 /*
  * The short pipeline: -O1. Wasm has been through an optimiser already, so what remains to be done is what the lowering itself leaves: helpers to inline, locals to make values, addresses to
@@ -162,6 +189,8 @@ static bool addNamed(StringRef name, FunctionPassManager &passes) {
   if (name == "keep-frames") passes.addPass(KeepFramesPass());
   else if (name == "keep-accesses-apart") passes.addPass(KeepAccessesApartPass());
   else if (name == "split-addresses") passes.addPass(SplitAddressesPass());
+  else if (name == "hide-charges") passes.addPass(HideChargesPass());
+  else if (name == "show-charges") passes.addPass(ShowChargesPass());
   else if (name == "meter-loops") addMetering(passes, OptimizationLevel::O2);
   else return false;
   return true;

@@ -20,6 +20,9 @@ bool isChargeText(llvm::StringRef text);
 uint64_t maxCharge(const llvm::CallInst *charge);
 /* Emits a charge of an amount, shaped like an existing one of the same function. */
 void emitCharge(llvm::IRBuilder<> &builder, llvm::Value *amount, const llvm::CallInst *like);
+/* Puts an intrinsic in a charge's place, and the charge back in the place of such an intrinsic; false when the call is anything else. See hide_charges.cc. */
+void hideCharge(llvm::CallInst *charge);
+bool showCharge(llvm::CallInst *hidden);
 /* Emits `number * factor`, by a power of two as a shift: where LLVM 22's vectoriser has to make a shift of a multiplication, it does so for all lanes at once, and takes each out again for its address. */
 llvm::Value *emitMultiple(llvm::IRBuilder<> &builder, llvm::Value *number, llvm::Value *factor, bool nuw, bool nsw);
 
@@ -66,6 +69,14 @@ struct RepeatDispatchPass : llvm::PassInfoMixin<RepeatDispatchPass> {
 
 /* See split_addresses.cc. Needs loop-simplify form. */
 struct SplitAddressesPass : llvm::PassInfoMixin<SplitAddressesPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+
+/* See hide_charges.cc. Between the two nothing may run but LLVM's unrolling. */
+struct HideChargesPass : llvm::PassInfoMixin<HideChargesPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+struct ShowChargesPass : llvm::PassInfoMixin<ShowChargesPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 

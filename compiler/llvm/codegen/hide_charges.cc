@@ -1,0 +1,33 @@
+/*
+ * hide_charges.cc - charges as intrinsics, as long as LLVM unrolls loops.
+ *
+ * Targets advise against unrolling loops with calls, since those hide what unrolling gains, and take inline assembly for one. So no loop with a charge was unrolled a few times, where the same loop without metering is.
+ * An intrinsic that is not lowered to a call does not count; llvm.sideeffect has the effects that a charge is said to have, on memory that nothing else can see. Nor is it copied, moved or dropped by what runs between
+ * the two passes other than an instruction with side effects is. What the copies of a loop's body owe is paid together where their ways allow it (place_charges.cc).
+ */
+#include "passes.h"
+
+#include "llvm/IR/InstIterator.h"
+
+using namespace llvm;
+
+/* Applies a change to all calls of a function. Control flow stays as it is. */
+static PreservedAnalyses changeCalls(Function &function, function_ref<bool(CallInst *)> change) {
+  bool changed = false;
+  for (Instruction &inst : make_early_inc_range(instructions(function)))
+    if (auto *call = dyn_cast<CallInst>(&inst)) changed |= change(call);
+  if (!changed) return PreservedAnalyses::all();
+  PreservedAnalyses preserved;
+  preserved.preserveSet<CFGAnalyses>();
+  return preserved;
+}
+
+PreservedAnalyses HideChargesPass::run(Function &function, FunctionAnalysisManager &) {
+  return changeCalls(function, [](CallInst *call) {
+    bool isCharge = chargeAmount(call) != nullptr;
+    if (isCharge) hideCharge(call);
+    return isCharge;
+  });
+}
+
+PreservedAnalyses ShowChargesPass::run(Function &function, FunctionAnalysisManager &) { return changeCalls(function, showCharge); }
