@@ -93,6 +93,7 @@ export function emitPartition(plan: ModulePlan, number: number): ModuleBuilder {
   const b = new ModuleBuilder(`${plan.options.name}.${number}`, plan.options.emit === 'ir');
   b.enableLocations(plan.options.name, plan.options.optLevel > 0, plan.options.debug);
   if (plan.tailCalls) b.useTailCalls();
+  if (module.memories.length > 0) b.setLeastPages(module.memories[0].limits.min);
   const declared = new Map<number, Func>();
   const alone = plan.partitions.length === 1;
   const partition: Partition = {

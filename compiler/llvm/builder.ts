@@ -202,6 +202,11 @@ export class ModuleBuilder {
     this.helper(TAIL_MARK, 'void', []);
   }
 
+  /** Says how many pages the first memory has at least (codegen/loop_nest.cc). @param pages up to 65,536. */
+  setLeastPages(pages: number): void {
+    this.module.addModuleFlag(llvm().Module.ModFlagBehavior.Warning, 'waot.least_pages', pages);
+  }
+
   /** The next call is a tail call: the caller's frame is gone before the callee runs. It must be made by `retCall`. */
   markTailCall(): void {
     this.ir.CreateCall(this.helper(TAIL_MARK, 'void', []), []);

@@ -10,6 +10,7 @@
 
 #include "llvm/Analysis/CFG.h"
 #include "llvm/Analysis/LoopIterator.h"
+#include "llvm/IR/Module.h"
 #include "llvm/Transforms/Utils/LoopUtils.h"
 #include "llvm/Transforms/Utils/ScalarEvolutionExpander.h"
 
@@ -43,7 +44,7 @@ LoopNest::LoopNest(Function &function, LoopInfo &info, DominatorTree &dominators
 bool LoopNest::analyse(Loop *loop) {
   loops.clear(), streams.clear(), accesses.clear();
   outermost = loop, anyCharge = nullptr, iterationCost = 0;
-  if (!loop->isRecursivelyLCSSAForm(dominators, info) || !addLoops(loop, -1, 1) || !worthwhile()) return false;
+  if (!loop->isRecursivelyLCSSAForm(dominators, info) || !addLoops(loop, -1, 1)) return false;
   /* Every cycle must be one of the loops: a charge in another would be paid more than once an iteration. */
   LoopBlocksRPO order(loop);
   order.perform(&info);
@@ -57,7 +58,8 @@ bool LoopNest::analyse(Loop *loop) {
     }
   }
   findEnds();
-  return (anyCharge || !accesses.empty()) && iterationCost <= MAX_ITERATION_COST && streams.size() <= MAX_STREAMS;
+  inside = all_of(streams, [this](const Stream &stream) { return isInside(stream); });
+  return (inside || worthwhile()) && (anyCharge || !accesses.empty()) && iterationCost <= MAX_ITERATION_COST && streams.size() <= MAX_STREAMS;
 }
 
 bool LoopNest::addLoops(Loop *loop, int parent, unsigned depth) {
@@ -111,14 +113,43 @@ bool LoopNest::analyseInstruction(Instruction &inst, NestLoop &loop) {
   return !inst.mayHaveSideEffects();
 }
 
-/* A load of a memory's base: invariant, from a constant offset of the vmctx, the function's first parameter. */
+/* The offset in the vmctx, the function's first parameter, that something is loaded from. */
+std::optional<uint64_t> LoopNest::offsetInVmctx(const LoadInst *load) {
+  APInt offset(64, 0);
+  const Value *from = load->getPointerOperand()->stripAndAccumulateConstantOffsets(function.getDataLayout(), offset, true);
+  if (function.arg_size() == 0 || from != function.getArg(0)) return std::nullopt;
+  return offset.getZExtValue();
+}
+
+/* A load of a memory's base: invariant, from a constant offset of the vmctx. */
 LoadInst *LoopNest::memoryBase(const SCEV *pointer) {
   auto *unknown = dyn_cast<SCEVUnknown>(evolution.getPointerBase(pointer));
   auto *load = unknown ? dyn_cast<LoadInst>(unknown->getValue()) : nullptr;
   if (!load || outermost->contains(load) || !load->hasMetadata(LLVMContext::MD_invariant_load) || load->isVolatile()) return nullptr;
-  APInt offset(64, 0);
-  const Value *from = load->getPointerOperand()->stripAndAccumulateConstantOffsets(function.getDataLayout(), offset, true);
-  return function.arg_size() > 0 && from == function.getArg(0) && offset.uge(WAOT_VMCTX_SIZE) ? load : nullptr;
+  std::optional<uint64_t> offset = offsetInVmctx(load);
+  return offset && *offset >= WAOT_VMCTX_SIZE ? load : nullptr;
+}
+
+std::pair<APInt, APInt> LoopNest::rangeOf(const Stream &stream) {
+  const SCEV *least = evolution.getAddExpr(stream.start, evolution.getConstant(stream.start->getType(), (uint64_t)stream.least, true));
+  const SCEV *lowest = evolution.getNoopOrZeroExtend(least, i64), *highest = lowest;
+  for (auto [loop, step] : stream.steps) {
+    const SCEV *moved = evolution.getMulExpr(step, loops[loop].backedges);
+    lowest = evolution.getAddExpr(lowest, evolution.getSMinExpr(moved, evolution.getZero(i64)));
+    highest = evolution.getAddExpr(highest, evolution.getSMaxExpr(moved, evolution.getZero(i64)));
+  }
+  APInt from = evolution.getSignedRangeMin(lowest), to = evolution.getSignedRangeMax(highest);
+  if (to.sgt(INT64_C(1) << 33)) return {APInt::getSignedMinValue(64), APInt::getSignedMaxValue(64)};
+  return {from, to + stream.end};
+}
+
+/* Of the first memory, whose vm_memory comes first behind the vmctx's fixed part, the module says how many pages it has at least (compiler/emit/function.ts). Memories never shrink. */
+bool LoopNest::isInside(const Stream &stream) {
+  constexpr uint64_t PAGE = UINT64_C(1) << 16;
+  auto *pages = mdconst::extract_or_null<ConstantInt>(function.getParent()->getModuleFlag("waot.least_pages"));
+  if (!pages || offsetInVmctx(stream.base) != WAOT_VMCTX_SIZE) return false;
+  auto [from, to] = rangeOf(stream);
+  return !from.isNegative() && to.ule(pages->getZExtValue() * PAGE);
 }
 
 bool LoopNest::addAccess(Instruction &inst, Value *pointer, Type *type, Align align) {

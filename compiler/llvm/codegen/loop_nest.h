@@ -10,7 +10,7 @@
 #include "llvm/IR/Dominators.h"
 #include "llvm/IR/Instructions.h"
 
-/* Loops that are known to run fewer times are left alone: the checks would cost more than they save. */
+/* Loops that are known to run fewer times are left alone, unless there is nothing to check: checks would cost more than they save. */
 constexpr unsigned MIN_TRIPS = 8;
 /* Backedges taken at most, each loop. An index moves by at most 2^31 an iteration, and nests are at most MAX_DEPTH deep: no sum of movements exceeds 2^62. */
 constexpr uint64_t MAX_BACKEDGES = (UINT64_C(1) << 29) - 1;
@@ -61,11 +61,16 @@ public:
   LoopNest(llvm::Function &function, llvm::LoopInfo &info, llvm::DominatorTree &dominators, llvm::ScalarEvolution &evolution);
   /* Whether the nest of loops from `outermost` inwards can be split in two copies. When it can, the fields below are filled. */
   bool analyse(llvm::Loop *outermost);
+  /* Where a stream's accesses are at least and at most, in any execution of the nest whose counts are within MAX_BACKEDGES: offsets from its memory's base. The ends of the type where that is not known. */
+  std::pair<llvm::APInt, llvm::APInt> rangeOf(const Stream &stream);
+  /* Whether a stream is within what its memory has at least. */
+  bool isInside(const Stream &stream);
 
   llvm::SmallVector<NestLoop, 4> loops; /* outermost first, each after its parent */
   llvm::SmallVector<Stream, 8> streams;
   llvm::SmallVector<Access, 16> accesses;
   llvm::CallInst *anyCharge = nullptr;
+  bool inside = false; /* all streams are within what their memories have at least */
 
 private:
   struct Index;
@@ -81,6 +86,7 @@ private:
   bool worthwhile();
   int numberOf(const llvm::Loop *loop) const;
   bool analyseInstruction(llvm::Instruction &inst, NestLoop &loop);
+  std::optional<uint64_t> offsetInVmctx(const llvm::LoadInst *load);
   llvm::LoadInst *memoryBase(const llvm::SCEV *pointer);
   bool addAccess(llvm::Instruction &inst, llvm::Value *pointer, llvm::Type *type, llvm::Align align);
   bool addTerm(const llvm::SCEV *term, Index &index, bool split);

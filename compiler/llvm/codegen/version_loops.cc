@@ -23,7 +23,7 @@
  * in 64-bit numbers, none of which reaches 2^63 once the counts are bounded. Any access of the stream has the index r + d + (sum of iteration x step) + slack, where d = constant - least
  * is not negative, *if that sum is in [0, 2^32)*: a narrow index is the sum modulo 2^32. It is: at least `lowest`, and, together with offset and width, at most highest + end <= length
  * <= 2^32. Memories never shrink, so the length that is read before the loop is a lower bound. Steps outside the zero-extended part are not negative, so the part itself is in
- * range when the whole is.
+ * range when the whole is. What scalar evolution knows to be within the memory's least size, for all values of what it is computed from, needs no check; a loop for which nothing is left to check is not copied.
  *
  * Charges that only some iterations reach are added up in a variable, and paid where their loop ends; but for what any iteration costs at least, which is paid for up front. That is work done before it is charged, so such a loop takes the first copy only
  * for a bounded number of iterations: about a tick's worth (clause 5). An inner loop that only some iterations enter is charged before it, in full.
@@ -144,7 +144,7 @@ private:
     return IRBuilder<>(before).CreateICmp(question.predicate, left, right);
   }
 
-  /* Whether the numbers of iterations suit the first copy: bounded as the arithmetic and the fuel law need it, and enough to be worth the checks. */
+  /* Whether the numbers of iterations suit the first copy: bounded as the arithmetic and the fuel law need it, and, if there is anything to check, enough to be worth it. */
   Value *emitCountChecks(Instruction *before, SCEVExpander &expander) {
     IRBuilder<> builder(before);
     Value *all = builder.getTrue(), *worth = builder.getFalse();
@@ -167,7 +167,7 @@ private:
       most.push_back(APIntOps::umin(bound, APInt(64, MAX_ITERATIONS)));
       if (loop.loop->isInnermost()) worth = builder.CreateOr(worth, builder.CreateICmpUGE(count, builder.getInt64(MIN_TRIPS)));
     }
-    return builder.CreateAnd(all, worth);
+    return nest.inside && isa<ConstantInt>(all) ? all : builder.CreateAnd(all, worth);
   }
 
   /* The memory's length in bytes, by way of the vm_memory that the base was loaded from. */
@@ -199,6 +199,7 @@ private:
           lowest = builder.CreateAdd(lowest, builder.CreateBinaryIntrinsic(Intrinsic::smin, moved, builder.getInt64(0)));
         }
       }
+      if (nest.isInside(stream)) continue;
       Value *&length = lengths[stream.base];
       if (!length) length = memoryLength(builder, stream.base);
       if (!stream.narrow || lowest != index) all = builder.CreateAnd(all, builder.CreateICmpSGE(lowest, builder.getInt64(0)));
@@ -340,26 +341,12 @@ private:
     RecursivelyDeleteTriviallyDeadInstructions(condition);
   }
 
-  /* Where a stream's accesses are at least and at most, in any execution of the nest: offsets from its memory's base. */
-  std::pair<APInt, APInt> rangeOf(const Stream &stream) {
-    const SCEV *least = evolution.getAddExpr(stream.start, evolution.getConstant(stream.start->getType(), (uint64_t)stream.least, true));
-    const SCEV *lowest = evolution.getNoopOrZeroExtend(least, i64), *highest = lowest;
-    for (auto [loop, step] : stream.steps) {
-      const SCEV *moved = evolution.getMulExpr(step, nest.loops[loop].backedges);
-      lowest = evolution.getAddExpr(lowest, evolution.getSMinExpr(moved, evolution.getZero(i64)));
-      highest = evolution.getAddExpr(highest, evolution.getSMaxExpr(moved, evolution.getZero(i64)));
-    }
-    APInt from = evolution.getSignedRangeMin(lowest), to = evolution.getSignedRangeMax(highest);
-    if (to.sgt(INT64_C(1) << 33)) return {APInt::getSignedMinValue(64), APInt::getSignedMaxValue(64)}; /* not known */
-    return {from, to + stream.end};
-  }
-
   void findRegions() {
     SmallVector<std::pair<APInt, APInt>, 8> ranges;
     region.clear();
     for (const Stream &stream : nest.streams) {
       region.push_back((unsigned)region.size());
-      ranges.push_back(rangeOf(stream));
+      ranges.push_back(nest.rangeOf(stream));
       for (unsigned i = 0; i + 1 < region.size(); i++) {
         bool apart = nest.streams[i].base == stream.base && (ranges[i].second.sle(ranges.back().first) || ranges.back().second.sle(ranges[i].first));
         if (apart || region[i] == region.back()) continue;
