@@ -2,8 +2,8 @@
  * hide_charges.cc - charges as intrinsics, as long as LLVM unrolls loops.
  *
  * Targets advise against unrolling loops with calls, since those hide what unrolling gains, and take inline assembly for one. So no loop with a charge was unrolled a few times, where the same loop without metering is.
- * An intrinsic that is not lowered to a call does not count; llvm.sideeffect has the effects that a charge is said to have, on memory that nothing else can see. Nor is it copied, moved or dropped by what runs between
- * the two passes other than an instruction with side effects is. What the copies of a loop's body owe is paid together where their ways allow it (place_charges.cc).
+ * An intrinsic that is not lowered to a call does not count; llvm.sideeffect has the effects that a charge is said to have, on memory that nothing else can see. Between the two passes it is copied with its loop, and
+ * stays otherwise where it is, as any instruction with side effects. What the copies of a loop's body owe is paid together where their ways allow it (place_charges.cc).
  */
 #include "passes.h"
 
