@@ -128,8 +128,8 @@ const char *addPasses(legacy::PassManager &passes, TargetMachine &machine, raw_p
   config->disablePass(&LiveDebugValuesID); /* follows variables, of which there are none, through every block: 8 % of the code generator's time */
   /* A trap behind every call that never returns. The rule behind a call says where the frame is while the call lasts (call_frames.cc), and AsmPrinter drops rules that no instruction of the function follows. */
   machine.Options.TrapUnreachable = true;
-  /* Loops start with a line of the cache. At LLVM's 16 bytes how fast one is depends on what happens to stand before it: moved by 16, 32 and 48 bytes, kernels took up to 1.6 times as long. In the mean of those places
-   * code is 1.4 % faster so (an interpreter: 23 %; programs: 1.5 %), and 4 % longer. Not measured on AArch64. */
+  /* Loops start with a line of the cache. At LLVM's 16 bytes how fast one is depends on what happens to stand before it: moved by 16, 32 and 48 bytes, an interpreter took up to 1.5 times as long. In the mean of those places
+   * code is 1.4 % faster so (that interpreter: 23 %; programs: 1.5 %), and 4 % longer. Not measured on AArch64. */
   if (machine.getTargetTriple().isX86()) machine.Options.LoopAlignment = CACHE_LINE;
   insertCallFramePasses(*config);
   insertExactLocationPasses(*config);

@@ -58,7 +58,8 @@ bool LoopNest::analyse(Loop *loop) {
     }
   }
   findEnds();
-  inside = all_of(streams, [this](const Stream &stream) { return isInside(stream); });
+  for (Stream &stream : streams) stream.inside = isInside(stream);
+  inside = all_of(streams, [](const Stream &stream) { return stream.inside; });
   return (inside || worthwhile()) && (anyCharge || !accesses.empty()) && iterationCost <= MAX_ITERATION_COST && streams.size() <= MAX_STREAMS;
 }
 

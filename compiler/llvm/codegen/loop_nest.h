@@ -45,6 +45,7 @@ struct Stream {
   const llvm::SCEV *start; /* 32 bits if narrow, else 64; invariant in the nest */
   llvm::SmallVector<Step, 2> steps;
   int64_t least;    /* the smallest constant */
+  bool inside = false; /* within what its memory has at least */
   uint64_t end = 0; /* the greatest of constant - least + slack + offset + width: where accesses end, counted from where the index with `least` is */
 };
 
@@ -63,14 +64,12 @@ public:
   bool analyse(llvm::Loop *outermost);
   /* Where a stream's accesses are at least and at most, in any execution of the nest whose counts are within MAX_BACKEDGES: offsets from its memory's base. The ends of the type where that is not known. */
   std::pair<llvm::APInt, llvm::APInt> rangeOf(const Stream &stream);
-  /* Whether a stream is within what its memory has at least. */
-  bool isInside(const Stream &stream);
 
   llvm::SmallVector<NestLoop, 4> loops; /* outermost first, each after its parent */
   llvm::SmallVector<Stream, 8> streams;
   llvm::SmallVector<Access, 16> accesses;
   llvm::CallInst *anyCharge = nullptr;
-  bool inside = false; /* all streams are within what their memories have at least */
+  bool inside = false; /* all streams are */
 
 private:
   struct Index;
@@ -86,6 +85,7 @@ private:
   bool worthwhile();
   int numberOf(const llvm::Loop *loop) const;
   bool analyseInstruction(llvm::Instruction &inst, NestLoop &loop);
+  bool isInside(const Stream &stream);
   std::optional<uint64_t> offsetInVmctx(const llvm::LoadInst *load);
   llvm::LoadInst *memoryBase(const llvm::SCEV *pointer);
   bool addAccess(llvm::Instruction &inst, llvm::Value *pointer, llvm::Type *type, llvm::Align align);

@@ -199,7 +199,7 @@ private:
           lowest = builder.CreateAdd(lowest, builder.CreateBinaryIntrinsic(Intrinsic::smin, moved, builder.getInt64(0)));
         }
       }
-      if (nest.isInside(stream)) continue;
+      if (stream.inside) continue;
       Value *&length = lengths[stream.base];
       if (!length) length = memoryLength(builder, stream.base);
       if (!stream.narrow || lowest != index) all = builder.CreateAnd(all, builder.CreateICmpSGE(lowest, builder.getInt64(0)));
