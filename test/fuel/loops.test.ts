@@ -219,6 +219,15 @@ test('a loop that is in bounds for certain has no exact copy', async () => {
   for (const name of ['fixedBeyond', 'fixedOffsetBeyond', 'fixedBelow', 'fixedFewBeyond', 'fixedMaskedBeyond']) assert.match(await ir(name), /(load|store) volatile/, name);
 });
 
+test('what the first memory has at least says nothing of another', async () => {
+  const ir = async (memory: number) => {
+    const body = fixed(addSum(`local.get $p i64.load ${memory}`), 8, `i32.const ${LENGTH - 40 * 8}`, 40);
+    return Buffer.from((await build(await assemble(`(module (memory 2) (memory 1 2) (func (export "f") ${body}))`, { multi_memory: true }), { optLevel: 2, emit: 'ir' })).artifact).toString();
+  };
+  assert.not.match(await ir(0), /load volatile i64/);
+  assert.match(await ir(1), /load volatile i64/);
+});
+
 test('streams that move differently are compared before the loop, which then vectorises', async () => {
   for (const name of ['overlapGather', 'overlapScatter', 'overlapSum']) {
     const text = `(module (memory 2 2) (func (export "f") ${LOOPS[name]}))`;
