@@ -25,7 +25,8 @@ export class LoopWriter extends StatementWriter {
       const loops = complexity < 2 ? 1 : 1 + random.below(3);
       for (let i = 0; i < loops; i++) {
         if (random.oneIn(6)) this.statement(1);
-        this.loop(complexity, 0);
+        if (random.oneIn(5)) this.rows(complexity > 1 ? 2 : 1);
+        else this.loop(complexity, 0);
       }
     });
     this.result();
@@ -112,7 +113,49 @@ export class LoopWriter extends StatementWriter {
     this.pointers = saved;
   }
 
-  /** A counter that runs from 0 to the count, or back, or to a constant; or by a parameter, to what it divides or jumps over. */
+  /** A nest of loops over rows and columns, with nothing in it that would keep the compiler from asking once for all of it. `inside`: how many loops deep at most. */
+  private rows(inside: number): void {
+    const { w, random } = this;
+    const induction: Induction = { local: w.local('i32'), type: 'i32' };
+    const advance = this.count(induction);
+    const again = (header: Label) => {
+      this.inductions.push(induction);
+      if (random.oneIn(2)) this.cell();
+      if (inside > 0) this.rows(inside - 1);
+      else this.cell();
+      if (random.oneIn(3)) w.get(induction.local).i32(random.pick([1, 3])).op('i32.and').block('if', () => this.cell());
+      advance.step();
+      advance.goOn();
+      w.op('br_if', ...w.depth(header));
+      this.inductions.pop();
+    };
+    if (random.oneIn(3)) return void w.block('loop', again);
+    advance.goOn();
+    w.block('if', () => void w.block('loop', again));
+  }
+
+  /** Reads or writes at a sum of the counters around, each times something. */
+  private cell(): void {
+    const { w, random, program } = this;
+    const [width, load, store] = random.pick([[1, 'i64.load8_u', 'i64.store8'], [4, 'i64.load32_s', 'i64.store32'], [8, 'i64.load', 'i64.store']] as const);
+    const sum = random.pick(this.sums);
+    const reads = random.oneIn(2);
+    if (reads) w.get(sum);
+    if (random.below(3)) w.get(ADDRESS);
+    else w.i32(program.pages * PAGE - random.pick([64, 1000, 8192, 40_000]));
+    for (const { local } of this.inductions.filter((one) => one.type === 'i32')) {
+      if (random.oneIn(6)) continue;
+      w.get(local);
+      if (random.oneIn(3)) w.get(STEP);
+      else w.i32(random.pick([1, width, width, 40, 100, -1, -width]));
+      w.op('i32.mul').op('i32.add');
+    }
+    if (!reads) w.get(sum);
+    w.access(reads ? load : store, random.pick([0, 0, 1, 8, 100]));
+    if (reads) w.op('i64.add').set(sum);
+  }
+
+  /** A counter that runs from 0 to the count, or back, or to a constant; or by a parameter, to what it divides or jumps over. One end may follow the counter of a loop around: a triangle. */
   private count({ local, type }: Induction): Advance {
     const { w, random } = this;
     const number = (value: number) => (type === 'i32' ? w.i32(value) : w.i64(BigInt(value)));
@@ -123,7 +166,19 @@ export class LoopWriter extends StatementWriter {
     const single = size === 1 && !byParameter;
     const divisible = !single && random.oneIn(2);
     const bound = random.oneIn(6) ? random.pick([7, 8, 9, 64, 300]) : 0;
+    const around = this.inductions.filter((one) => one.type === type);
+    const sloping = around.length > 0 && random.oneIn(2) ? random.pick(['first', 'last']) : '';
+    const near = random.pick([-1, 0, 0, 1, 2]);
+    const rounded = random.oneIn(4) ? random.pick<[string, number]>([['and', -2], ['shr_u', 1]]) : undefined;
+    const besideOther = (one: Induction) => {
+      w.get(one.local);
+      if (near !== 0) number(near).op(`${type}.add`);
+      if (rounded) number(rounded[1]).op(`${type}.${rounded[0]}`);
+    };
+    const other = sloping ? random.pick(around) : undefined;
+    const first = () => void (other && sloping === 'first' ? besideOther(other) : number(0));
     const last = () => {
+      if (other && sloping === 'last') return besideOther(other);
       if (bound > 0) number(bound);
       else parameter(COUNT);
       if (!divisible) return;
@@ -132,7 +187,7 @@ export class LoopWriter extends StatementWriter {
     };
     const down = random.oneIn(3);
     if (down) last();
-    else number(0);
+    else first();
     w.set(local);
     const equality = single || divisible ? ['ne'] : [];
     const compare = random.pick(down ? [...equality, 'gt_s', ...(single ? ['gt_u'] : [])] : [...equality, 'lt_s', 'lt_u', 'le_s', ...(single ? [] : ['le_u'])]);
@@ -144,7 +199,7 @@ export class LoopWriter extends StatementWriter {
       },
       goOn: () => {
         w.get(local);
-        if (down) number(0);
+        if (down) first();
         else last();
         w.op(`${type}.${compare}`);
       },

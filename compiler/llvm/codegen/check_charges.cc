@@ -11,7 +11,6 @@
 #include "passes.h"
 #include "../../../runtime-c/abi.h"
 
-#include "llvm/Analysis/ValueTracking.h"
 #include "llvm/IR/InstIterator.h"
 #include "llvm/IR/IntrinsicInst.h"
 #include "llvm/IR/MDBuilder.h"
@@ -20,11 +19,6 @@
 using namespace llvm;
 
 namespace {
-
-/* 2^39 charges of this size, more than two minutes of additions alone, take the register from zero round to the negative numbers. */
-constexpr uint64_t MAX_UNCHECKED = UINT64_C(1) << 24;
-
-bool isSmall(const Value *amount, const DataLayout &layout) { return computeKnownBits(amount, layout).getMaxValue().ule(MAX_UNCHECKED); }
 
 /* The price of a bulk operator's units, which lowering has looked at already. */
 bool isChecked(const CallInst *charge) {
@@ -50,8 +44,7 @@ PreservedAnalyses CheckChargesPass::run(Function &function, FunctionAnalysisMana
   SmallVector<CallInst *, 16> large;
   for (Instruction &inst : instructions(function)) {
     auto *call = dyn_cast<CallInst>(&inst);
-    const Value *amount = call ? chargeAmount(call) : nullptr;
-    if (amount && !isSmall(amount, function.getDataLayout()) && !isChecked(call)) large.push_back(call);
+    if (call && chargeAmount(call) && !isSmallCharge(call) && !isChecked(call)) large.push_back(call);
   }
   for (CallInst *charge : large) emitCheck(charge);
   return large.empty() ? PreservedAnalyses::all() : PreservedAnalyses::none();

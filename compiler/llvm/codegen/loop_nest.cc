@@ -1,7 +1,7 @@
 /*
  * loop_nest.cc - takes a nest of counted loops apart: see loop_nest.h for what comes out, and version_loops.cc for what it is for.
  *
- * Requirements on every loop of the nest: one exit, at the latch; a backedge-taken count that is known (trip_count.h) and that does not change in the nest; no call but charges and
+ * Requirements on every loop of the nest: one exit, at the latch; a backedge-taken count that is known (trip_count.h), and that does not change in the nest or is known to be at most (varying_counts.cc); no call but charges and
  * functions without effects. On every volatile access: its address is the base of a memory, plus an index, plus a constant, and the index is a sum as struct Stream describes it.
  */
 #include "loop_nest.h"
@@ -70,10 +70,13 @@ bool LoopNest::addLoops(Loop *loop, int parent, unsigned depth) {
   std::optional<TripCount> count = findTripCount(*loop, evolution);
   if (!count || count->backedges->getType()->getIntegerBitWidth() > 64) return false;
   const SCEV *taken = evolution.getNoopOrZeroExtend(count->backedges, i64);
-  if (!isInvariant(taken) || !areInvariant(count->holds) || !areInvariant(count->pays)) return false;
+  SmallVector<Comparison, 1> bounds;
+  const SCEV *most = mostOf(taken, loop, bounds);
+  if (!most || !areInvariant(count->holds) || !areInvariant(count->pays)) return false;
+  if (most != taken && (count->holds || count->pays || !SCEVExpander(evolution, "waot").isSafeToExpandAt(taken, loop->getLoopPreheader()->getTerminator()))) return false;
   bool always = parent < 0 || dominators.dominates(loop->getHeader(), loops[parent].loop->getLoopLatch());
   int number = (int)loops.size();
-  loops.push_back({loop, parent, taken, always, count->holds, count->pays});
+  loops.push_back({loop, parent, taken, most, bounds, always, count->holds, count->pays});
   return all_of(*loop, [&](Loop *inside) { return addLoops(inside, number, depth + 1); });
 }
 
@@ -135,7 +138,7 @@ std::pair<APInt, APInt> LoopNest::rangeOf(const Stream &stream) {
   const SCEV *least = evolution.getAddExpr(stream.start, evolution.getConstant(stream.start->getType(), (uint64_t)stream.least, true));
   const SCEV *lowest = evolution.getNoopOrZeroExtend(least, i64), *highest = lowest;
   for (auto [loop, step] : stream.steps) {
-    const SCEV *moved = evolution.getMulExpr(step, loops[loop].backedges);
+    const SCEV *moved = evolution.getMulExpr(step, loops[loop].most);
     lowest = evolution.getAddExpr(lowest, evolution.getSMinExpr(moved, evolution.getZero(i64)));
     highest = evolution.getAddExpr(highest, evolution.getSMaxExpr(moved, evolution.getZero(i64)));
   }

@@ -20,7 +20,9 @@ constexpr unsigned MAX_DEPTH = 4;
 struct NestLoop {
   llvm::Loop *loop;
   int parent;                                         /* index of the loop around it in the nest; -1 for the outermost */
-  const llvm::SCEV *backedges;                        /* 64 bits, invariant in the nest */
+  const llvm::SCEV *backedges;                        /* 64 bits; in the preheader of this loop it can be computed */
+  const llvm::SCEV *most;                             /* no less than `backedges` whenever the loop is entered; invariant in the nest, and the same where that is. See varying_counts.cc */
+  llvm::SmallVector<Comparison, 1> bounds;            /* what must hold for that */
   bool always;                                        /* runs in every iteration of its parent */
   std::optional<Comparison> holds, pays;              /* questions about `backedges`, as in TripCount */
   unsigned own = 0;                                   /* instructions that are in no loop inside it */
@@ -73,6 +75,10 @@ public:
 
 private:
   struct Index;
+  /* What a value lies between, both included: unsigned numbers in 64 bits, invariant in the nest. See varying_counts.cc. */
+  struct Between {
+    const llvm::SCEV *least, *most;
+  };
   llvm::Function &function;
   llvm::LoopInfo &info;
   llvm::DominatorTree &dominators;
@@ -82,6 +88,12 @@ private:
   uint64_t iterationCost = 0;
 
   bool addLoops(llvm::Loop *loop, int parent, unsigned depth);
+  const llvm::SCEV *mostOf(const llvm::SCEV *count, const llvm::Loop *inner, llvm::SmallVectorImpl<Comparison> &holds);
+  std::optional<Between> between(const llvm::SCEV *value, const llvm::Loop *inner, llvm::SmallVectorImpl<Comparison> &holds);
+  std::optional<Between> betweenParts(const llvm::SCEV *value, const llvm::Loop *inner, llvm::SmallVectorImpl<Comparison> &holds);
+  std::optional<Between> betweenEnds(const llvm::SCEVAddRecExpr *counter, const llvm::Loop *inner, llvm::SmallVectorImpl<Comparison> &holds);
+  bool isSkipped(const llvm::Loop *inner, const llvm::Loop *around, const llvm::SCEV *iteration);
+  bool require(llvm::CmpInst::Predicate predicate, const llvm::SCEV *left, const llvm::SCEV *right, llvm::SmallVectorImpl<Comparison> &holds);
   bool worthwhile();
   int numberOf(const llvm::Loop *loop) const;
   bool analyseInstruction(llvm::Instruction &inst, NestLoop &loop);

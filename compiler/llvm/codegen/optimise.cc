@@ -5,6 +5,7 @@
 #include "passes.h"
 
 #include "llvm-c/TargetMachine.h"
+#include "llvm/Analysis/ValueTracking.h"
 #include "llvm/IR/InlineAsm.h"
 #include "llvm/IR/Module.h"
 #include "llvm/Passes/PassBuilder.h"
@@ -76,9 +77,20 @@ static InlineAsm *assemblyFor(const ChargeAsm &row, const Value *amount, Functio
   return InlineAsm::get(type, immediate ? row.text : row.registerText, immediate ? row.constraints : row.registerConstraints, true);
 }
 
-void emitCharge(IRBuilder<> &builder, Value *amount, const CallInst *like) {
+/* 2^39 charges of this size, more than two minutes of additions alone, take the register from zero round to the negative numbers. */
+static constexpr uint64_t MAX_UNCHECKED = UINT64_C(1) << 24;
+/* On a charge whose amount is known to be no more than that, where LLVM does not see it. */
+static constexpr StringRef SMALL = "waot-small";
+
+void emitCharge(IRBuilder<> &builder, Value *amount, const CallInst *like, uint64_t most) {
   FunctionType *type = like->getFunctionType();
-  builder.CreateCall(type, assemblyFor(*chargeAsm(like), amount, type), {amount})->setAttributes(like->getAttributes());
+  CallInst *charge = builder.CreateCall(type, assemblyFor(*chargeAsm(like), amount, type), {amount});
+  charge->setAttributes(like->getAttributes());
+  if (most <= MAX_UNCHECKED) charge->addFnAttr(Attribute::get(charge->getContext(), SMALL));
+}
+
+bool isSmallCharge(const CallInst *charge) {
+  return charge->getAttributes().hasFnAttr(SMALL) || computeKnownBits(charge->getArgOperand(0), charge->getDataLayout()).getMaxValue().ule(MAX_UNCHECKED);
 }
 
 /* The bundle of a hidden charge: its amount. */

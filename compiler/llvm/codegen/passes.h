@@ -18,8 +18,10 @@ llvm::Value *emitFuelRead(llvm::IRBuilder<> &builder, const llvm::CallInst *char
 bool isChargeText(llvm::StringRef text);
 /* The largest amount that a charge shaped like this one can add as a constant. */
 uint64_t maxCharge(const llvm::CallInst *charge);
-/* Emits a charge of an amount, shaped like an existing one of the same function. */
-void emitCharge(llvm::IRBuilder<> &builder, llvm::Value *amount, const llvm::CallInst *like);
+/* Emits a charge of an amount, shaped like an existing one of the same function. `most`: the amount is no more than that. */
+void emitCharge(llvm::IRBuilder<> &builder, llvm::Value *amount, const llvm::CallInst *like, uint64_t most);
+/* Whether a charge is so small that check_charges.cc need not look at it: it takes minutes of nothing else to add 2^63. */
+bool isSmallCharge(const llvm::CallInst *charge);
 /* Puts an intrinsic in a charge's place, and the charge back in the place of such an intrinsic; false when the call is anything else. See hide_charges.cc. */
 void hideCharge(llvm::CallInst *charge);
 bool showCharge(llvm::CallInst *hidden);

@@ -20,13 +20,13 @@
  *     lowest  = r + sum of min(0, step x backedges)  >=  0
  *     highest = r + sum of max(0, step x backedges)  <=  length - end
  *
- * in 64-bit numbers, none of which reaches 2^63 once the counts are bounded. Any access of the stream has the index r + d + (sum of iteration x step) + slack, where d = constant - least
+ * in 64-bit numbers, none of which reaches 2^63 once the counts are bounded. (Where a count changes in the nest, the most that it can be; varying_counts.cc.) Any access of the stream has the index r + d + (sum of iteration x step) + slack, where d = constant - least
  * is not negative, *if that sum is in [0, 2^32)*: a narrow index is the sum modulo 2^32. It is: at least `lowest`, and, together with offset and width, at most highest + end <= length
  * <= 2^32. Memories never shrink, so the length that is read before the loop is a lower bound. Steps outside the zero-extended part are not negative, so the part itself is in
  * range when the whole is. What scalar evolution knows to be within the memory's least size, for all values of what it is computed from, needs no check; a loop for which nothing is left to check is not copied.
  *
  * Charges that only some iterations reach are added up in a variable, and paid where their loop ends; but for what any iteration costs at least, which is paid for up front. That is work done before it is charged, so such a loop takes the first copy only
- * for a bounded number of iterations: about a tick's worth (clause 5). An inner loop that only some iterations enter is charged before it, in full.
+ * for a bounded number of iterations: about a tick's worth (clause 5). An inner loop that only some iterations enter, or not for the same bill each time, is charged before it, in full.
  */
 #include "loop_nest.h"
 #include "passes.h"
@@ -77,7 +77,7 @@ private:
 
   /* Of the nest at hand. */
   SmallVector<std::pair<BasicBlock *, Value *>, 3> questions; /* asked before the loop, each in a block; the plain copy is for those who say yes to all */
-  SmallVector<Value *, 4> taken;       /* backedges of each loop */
+  SmallVector<Value *, 4> taken;       /* backedges of each loop, or the most of them */
   SmallVector<PHINode *, 4> iteration; /* number of the iteration; made where it is needed */
   SmallVector<Value *, 8> first;       /* of each stream: index of its least access in the first iteration, 64 bits */
   SmallVector<Value *, 16> steps;      /* of each stream, its steps, one stream after another */
@@ -85,11 +85,23 @@ private:
   SmallVector<unsigned, 8> region;     /* of each stream: streams that may meet are in one */
 
   bool visit(Loop *loop) {
-    if (nest.analyse(loop)) {
+    if (nest.analyse(loop) && !isInsideAnyway()) {
       if (Loop *exact = transform(loop)) visitInside(exact);
       return true;
     }
     return visitInside(loop);
+  }
+
+  /* Whether the loops whose counts change need no check even each by itself: the nest around them would be copied for nothing. */
+  bool isInsideAnyway() {
+    bool any = false;
+    for (const NestLoop &inner : nest.loops) {
+      if (inner.most == inner.backedges) continue;
+      LoopNest alone(function, info, dominators, evolution);
+      if (!alone.analyse(inner.loop) || !alone.inside) return false;
+      any = true;
+    }
+    return any;
   }
 
   bool visitInside(Loop *loop) {
@@ -105,13 +117,13 @@ private:
     bool alone = nest.loops.size() == 1;
     if (alone && nest.loops[0].pays && !ask(loop, emitComparison(*nest.loops[0].pays, lastBefore(loop), expander), ".count")) return nullptr;
     for (const NestLoop &one : nest.loops) {
-      Value *count = expander.expandCodeFor(one.backedges, i64, lastBefore(loop));
+      Value *count = expander.expandCodeFor(one.most, i64, lastBefore(loop));
       taken.push_back(one.pays ? hide(count, lastBefore(loop)) : count);
     }
     if (!ask(loop, emitCountChecks(lastBefore(loop), expander), ".range")) return nullptr; /* known to be too long: the loop stays as it is */
     if (!ask(loop, emitRangeChecks(lastBefore(loop), expander), ".plain")) return nullptr; /* known to leave its memory */
     Loop *exact = questions.empty() ? nullptr : makeExactCopy(loop);
-    chargeWhole(loop);
+    chargeWhole(expander);
     makePlain(lastBefore(loop));
     evolution.forgetTopmostLoop(loop);
     evolution.forgetBlockAndLoopDispositions();
@@ -152,9 +164,10 @@ private:
     SmallVector<APInt, 4> most; /* of trips, where it is at most 2^31 + 1 */
     for (auto [number, loop] : enumerate(nest.loops)) {
       if (loop.holds) all = builder.CreateAnd(all, emitComparison(*loop.holds, before, expander));
+      for (const Comparison &bound : loop.bounds) all = builder.CreateAnd(all, emitComparison(bound, before, expander));
       uint64_t limit = loop.sometimes.empty() ? MAX_BACKEDGES : std::min(MAX_BACKEDGES, MAX_UNCHARGED / loop.own);
-      APInt range = APIntOps::umin(evolution.getUnsignedRangeMax(loop.backedges), APInt(64, limit));
-      if (evolution.getUnsignedRangeMax(loop.backedges).ugt(limit)) all = builder.CreateAnd(all, builder.CreateICmpULE(taken[number], builder.getInt64(limit)));
+      APInt range = APIntOps::umin(evolution.getUnsignedRangeMax(loop.most), APInt(64, limit));
+      if (evolution.getUnsignedRangeMax(loop.most).ugt(limit)) all = builder.CreateAnd(all, builder.CreateICmpULE(taken[number], builder.getInt64(limit)));
       Value *count = builder.CreateAdd(taken[number], builder.getInt64(1));
       APInt bound = range + 1;
       if (loop.parent >= 0) {
@@ -229,24 +242,19 @@ private:
   }
 
   /* Replaces the charges of the nest. Code that is not metered has none. */
-  void chargeWhole(Loop *loop) {
+  void chargeWhole(SCEVExpander &expander) {
     if (!nest.anyCharge) return;
-    IRBuilder<> builder(loop->getLoopPreheader()->getTerminator());
     SmallVector<CostByBlock, 4> added(nest.loops.size()); /* to a loop's variable, where only some iterations come */
-    SmallVector<Value *, 4> bill(nest.loops.size(), builder.getInt64(0)); /* of all of a loop's iterations; inner loops come after their parents */
-    for (int i = (int)nest.loops.size() - 1; i >= 0; i--) {
-      uint64_t cost = 0;
-      for (CallInst *charge : nest.loops[i].charges) cost += constantCharge(charge)->getZExtValue();
-      cost += spread(nest.loops[i], added[i]);
-      Value *each = builder.CreateAdd(bill[i], builder.getInt64(cost), "", true, true);
-      bill[i] = builder.CreateMul(builder.CreateAdd(taken[i], builder.getInt64(1), "", true, true), each, "", true, true);
-      if (nest.loops[i].always && i > 0) {
-        Value *&around = bill[nest.loops[i].parent];
-        around = builder.CreateAdd(around, bill[i], "", true, true);
-      } else if (!isa<ConstantInt>(bill[i]) || !cast<ConstantInt>(bill[i])->isZero()) {
-        IRBuilder<> there(nest.loops[i].loop->getLoopPreheader()->getTerminator());
-        emitCharge(there, bill[i], nest.anyCharge);
-      }
+    SmallVector<uint64_t, 4> cost;                        /* of an iteration of each loop, without the loops inside */
+    for (auto [number, loop] : enumerate(nest.loops)) {
+      cost.push_back(spread(loop, added[number]));
+      for (CallInst *charge : loop.charges) cost.back() += constantCharge(charge)->getZExtValue();
+    }
+    for (unsigned i = 0; i < nest.loops.size(); i++) {
+      if (isPaidAround(i)) continue;
+      IRBuilder<> builder(nest.loops[i].loop->getLoopPreheader()->getTerminator());
+      Value *bill = emitBill(i, cost, builder, expander);
+      if (!isa<ConstantInt>(bill) || !cast<ConstantInt>(bill)->isZero()) emitCharge(builder, bill, nest.anyCharge, mostCost(i, cost));
     }
     for (auto [one, costs] : zip(nest.loops, added))
       if (any_of(costs, [](const auto &cost) { return cost.second > 0; })) gather(one, costs);
@@ -254,6 +262,39 @@ private:
       for (auto *charges : {&one.charges, &one.sometimes})
         for (CallInst *charge : *charges) charge->eraseFromParent();
   }
+
+  /* Whether a loop's bill is part of its parent's: the same each time, every time. Inner loops come after their parents. */
+  bool isPaidAround(unsigned number) {
+    const NestLoop &loop = nest.loops[number];
+    return loop.always && loop.parent >= 0 && isBillInvariant(number, nest.loops[loop.parent].loop);
+  }
+
+  bool isBillInvariant(unsigned number, const Loop *around) {
+    if (!evolution.isLoopInvariant(nest.loops[number].backedges, around)) return false;
+    for (unsigned i = number + 1; i < nest.loops.size(); i++)
+      if (nest.loops[i].parent == (int)number && isPaidAround(i) && !isBillInvariant(i, around)) return false;
+    return true;
+  }
+
+  /* What all iterations of a loop come to, with the loops inside that are part of its bill. */
+  Value *emitBill(unsigned number, ArrayRef<uint64_t> cost, IRBuilder<> &builder, SCEVExpander &expander) {
+    const NestLoop &loop = nest.loops[number];
+    Value *each = builder.getInt64(cost[number]);
+    for (unsigned i = number + 1; i < nest.loops.size(); i++)
+      if (nest.loops[i].parent == (int)number && isPaidAround(i)) each = builder.CreateAdd(each, emitBill(i, cost, builder, expander), "", true, true);
+    Value *back = loop.most == loop.backedges ? taken[number] : expander.expandCodeFor(loop.backedges, i64, &*builder.GetInsertPoint());
+    return builder.CreateMul(builder.CreateAdd(back, builder.getInt64(1), "", true, true), each, "", true, true);
+  }
+
+  /* No less than that. Where the nest goes the first way, no loop goes back more often than MAX_BACKEDGES. */
+  uint64_t mostCost(unsigned number, ArrayRef<uint64_t> cost) {
+    uint64_t each = cost[number];
+    for (unsigned i = number + 1; i < nest.loops.size(); i++)
+      if (nest.loops[i].parent == (int)number && isPaidAround(i)) each = SaturatingAdd(each, mostCost(i, cost));
+    return SaturatingMultiply(mostBackedges(nest.loops[number]) + 1, each);
+  }
+
+  uint64_t mostBackedges(const NestLoop &loop) { return APIntOps::umin(evolution.getUnsignedRangeMax(loop.most), APInt(64, MAX_BACKEDGES)).getZExtValue(); }
 
   /*
    * What the blocks of a loop add to its variable, for what only some iterations cost. What all ways through an iteration come to at least is returned, to be paid with the rest of the loop: of two arms, only the
@@ -290,14 +331,16 @@ private:
     AllocaInst *owed = IRBuilder<>(&function.getEntryBlock().front()).CreateAlloca(i64, nullptr, "owed");
     IRBuilder<> builder(one.loop->getLoopPreheader()->getTerminator());
     builder.CreateStore(builder.getInt64(0), owed);
+    uint64_t most = 0; /* of an iteration */
     for (auto [block, cost] : added) {
       if (cost == 0) continue;
+      most = SaturatingAdd(most, cost);
       builder.SetInsertPoint(block->getTerminator());
       builder.CreateStore(builder.CreateAdd(builder.CreateLoad(i64, owed), builder.getInt64(cost), "", true, true), owed);
     }
     BasicBlock *exit = one.loop->getExitBlock();
     builder.SetInsertPoint(exit, exit->getFirstInsertionPt());
-    emitCharge(builder, builder.CreateLoad(i64, owed), nest.anyCharge);
+    emitCharge(builder, builder.CreateLoad(i64, owed), nest.anyCharge, SaturatingMultiply(mostBackedges(one) + 1, most));
     PromoteMemToReg({owed}, dominators);
   }
 
