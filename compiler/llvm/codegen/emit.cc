@@ -15,6 +15,7 @@
 #include "place_charges.h"
 #include "split_edges.h"
 #include "tail_frames.h"
+#include "zero_extended.h"
 #include "../../../runtime-c/abi.h"
 
 #include <cstring>
@@ -133,6 +134,7 @@ const char *addPasses(legacy::PassManager &passes, TargetMachine &machine, raw_p
   if (machine.getTargetTriple().isX86()) machine.Options.LoopAlignment = CACHE_LINE;
   insertCallFramePasses(*config);
   insertExactLocationPasses(*config);
+  insertZeroExtendedPass(*config);
   insertSplitEdgesPass(*config);
   passes.add(config);
   passes.add(information);
