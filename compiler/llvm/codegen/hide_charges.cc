@@ -3,10 +3,12 @@
  *
  * Targets advise against unrolling loops with calls, since those hide what unrolling gains, and take inline assembly for one. So no loop with a charge was unrolled a few times, where the same loop without metering is.
  * An intrinsic that is not lowered to a call does not count; llvm.sideeffect has the effects that a charge is said to have, on memory that nothing else can see. Between the two passes it is copied with its loop, and
- * stays otherwise where it is, as any instruction with side effects. What the copies of a loop's body owe is paid together where their ways allow it (place_charges.cc).
+ * stays otherwise where it is, as any instruction with side effects. What the copies of a loop's body owe is paid together where their ways allow it (place_charges.cc). Charges outside loops stay as they are: unrolling does
+ * not look at them.
  */
 #include "passes.h"
 
+#include "llvm/Analysis/LoopInfo.h"
 #include "llvm/IR/InstIterator.h"
 
 using namespace llvm;
@@ -22,9 +24,10 @@ static PreservedAnalyses changeCalls(Function &function, function_ref<bool(CallI
   return preserved;
 }
 
-PreservedAnalyses HideChargesPass::run(Function &function, FunctionAnalysisManager &) {
-  return changeCalls(function, [](CallInst *call) {
-    bool isCharge = chargeAmount(call) != nullptr;
+PreservedAnalyses HideChargesPass::run(Function &function, FunctionAnalysisManager &analyses) {
+  LoopInfo &loops = analyses.getResult<LoopAnalysis>(function);
+  return changeCalls(function, [&loops](CallInst *call) {
+    bool isCharge = loops.getLoopFor(call->getParent()) && chargeAmount(call);
     if (isCharge) hideCharge(call);
     return isCharge;
   });
