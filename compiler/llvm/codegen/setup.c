@@ -45,9 +45,10 @@ static void initialise_once(void) {
    * of a charge and a jump, as chains of tests have, are two instructions, and duplicated into each other in quadratic time and space (2,000 ifs: 38 s and 1.1 GiB instead of 3 s and 0.26); one has
    * to do, which changes the instructions executed by the kernels by 0.003 % in the mean. CodeGenPrepare starts again at a function's first block whenever it has changed one, unless the function is huge; then
    * it looks at what changed. All functions count as huge: 7 % fewer instructions in LLVM for sql.js, the same instructions (1.0000) in the kernels, 0.9998 in SQLite. The SLP vectoriser has to gain two units of its costs:
-   * what gained one took more instructions (lz). */
+   * what gained one took more instructions (lz). LLVM verifies a module that it reads from bitcode, so that it can leave out locations that are wrong; we verify it anyway, prelude included, and want to hear of those
+   * (compile.c). */
   const char *const switches[] = {"wasm-aot", "-indvars-widen-indvars=false", "-max-jump-table-size=16383", "-profile-guided-section-prefix=false", "-tail-dup-pred-size=128",
-                                  "-tail-dup-succ-size=128", "-tail-dup-size=1", "-cgpp-huge-func=0", "-slp-threshold=1"};
+                                  "-tail-dup-succ-size=128", "-tail-dup-size=1", "-cgpp-huge-func=0", "-slp-threshold=1", "-disable-auto-upgrade-debug-info"};
   LLVMParseCommandLineOptions(sizeof switches / sizeof *switches, switches, "");
 }
 
