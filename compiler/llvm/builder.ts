@@ -53,8 +53,8 @@ function vectorType(context: llvmTypes.LLVMContext): Type {
   }
 }
 
-/** See codegen/tail_calls.c. */
-const TAIL_MARK = 'waot.tail';
+/** Helper that marks a tail call. See codegen/tail_calls.c. */
+const TAIL_MARK = 'tail';
 /** The column of the location of a call that takes its caller's place; all others have 0. See codegen/tail_locations.h. */
 const TAIL_COLUMN = 1;
 
@@ -74,6 +74,9 @@ function cached<K>(values: Map<K, Value>, key: K, make: () => Value): Value {
   return value;
 }
 
+/** The symbol of a prelude helper. */
+const helperSymbol = (name: string): string => `waot.${name}`;
+
 /** Builds one LLVM module: a partition of a wasm module. */
 export class ModuleBuilder {
   private readonly context: llvmTypes.LLVMContext;
@@ -84,6 +87,7 @@ export class ModuleBuilder {
   private readonly constants = new Map<string, Value>();
   private readonly words = new Map<number, Value>();
   private readonly longs = new Map<bigint, Value>();
+  /** By their names, without what their symbols begin with: a string put together for each call would be hashed for each. */
   private readonly helpers = new Map<string, Func>();
   private readonly funcs: Func[] = [];
   private readonly funcTypes = new Map<FuncType, llvmTypes.FunctionType>();
@@ -133,9 +137,10 @@ export class ModuleBuilder {
     return cached(this.words, value, () => this.ir.getInt32(value >>> 0));
   }
 
-  /** A 64-bit constant, by its bits. Built from two halves: the bindings' own 64-bit constants are wrong beyond 32 bits. */
+  /** A 64-bit constant, by its bits. From 2^31 on it is built from two halves: the bindings' own 64-bit constants are wrong beyond 32 bits. */
   i64(bits: bigint): Value {
     return cached(this.longs, bits, () => {
+      if (bits >= 0n && bits < 0x80000000n) return this.ir.getInt64(Number(bits));
       const half = (n: bigint) => this.ir.CreateZExt(this.ir.getInt32(Number(n & 0xffffffffn)), this.scalarTypes.i64);
       return this.ir.CreateOr(this.ir.CreateShl(half(bits >> 32n), half(32n)), half(bits));
     });
@@ -178,20 +183,20 @@ export class ModuleBuilder {
     let func = this.helpers.get(name);
     if (!func) {
       const type = llvm().FunctionType.get(this.typeOf(result), params.map((t) => this.typeOf(t)), false);
-      func = llvm().Function.Create(type, llvm().GlobalValue.LinkageTypes.ExternalLinkage, name, this.module);
+      func = llvm().Function.Create(type, llvm().GlobalValue.LinkageTypes.ExternalLinkage, helperSymbol(name), this.module);
       this.helpers.set(name, func);
     }
     return func;
   }
 
-  /** Names of the prelude helpers that have been called. */
+  /** Symbols of the prelude helpers that have been called. */
   get helperNames(): Iterable<string> {
-    return this.helpers.keys();
+    return [...this.helpers.keys()].map(helperSymbol);
   }
 
   /** Calls the prelude helper `waot.<name>`. */
   callHelper(name: string, result: TypeName, params: readonly TypeName[], args: Value[]): Value {
-    return this.ir.CreateCall(this.helper(`waot.${name}`, result, params), args);
+    return this.ir.CreateCall(this.helper(name, result, params), args);
   }
 
   /**
