@@ -83,6 +83,14 @@ const LOOPS: Record<string, string> = {
   // Ends early or after so many iterations: unrolled a few times, exits and charges and all.
   limited: `(param $p i32) (param $n i32) (param $s i32) (result i64) (local $sum i64) (local $i i32)
     block loop local.get $i i32.const 200 i32.eq br_if 1 local.get $p i32.load8_u local.get $s i32.eq br_if 1 ${addSum('local.get $p i64.extend_i32_u')} ${next('$p', 'local.get $n')} ${next('$i', 'i32.const 1')} br 0 end end local.get $sum`,
+  // A test of what the branches before it have decided, behind charges.
+  known: `(param $p i32) (param $n i32) (param $s i32) (result i64) (local $sum i64) (local $q i32)
+    block block $done
+        local.get $p i32.load8_u local.get $s i32.eq if local.get $p i32.const 4 i32.or local.set $q br $done end
+        local.get $p i32.load8_u offset=8 local.get $s i32.eq if local.get $p i32.const 64 i32.or local.set $q br $done end
+        local.get $s i32.const 1 i32.store end
+      br 0 end block br 0 end
+    local.get $q if local.get $q i64.load local.set $sum else local.get $s i32.const 2 i32.store end local.get $sum`,
   // Nests: rows a step apart; columns that rise, that fall, and a triangle, which is asked row by row.
   rows: nest(`${addSum('local.get $q i64.load32_u offset=8')} local.get $q local.get $sum i64.store32`, 'local.get $q i32.const 4 i32.add local.set $q', '12'),
   rowsDown: nest('local.get $q local.get $n i32.store16 offset=100', 'local.get $q i32.const 6 i32.sub local.set $q', '9'),
@@ -306,6 +314,15 @@ test('a loop with charges is unrolled as the same without', async () => {
   };
   assert.is(await loads('outband'), 8);
   assert.is(await loads('none'), 8);
+});
+
+test('branches are threaded through charges', async () => {
+  const branches = async (fuel: 'outband' | 'none') => {
+    const ir = Buffer.from((await build(await assemble(`(module (memory 1) (func (export "known") ${LOOPS.known}))`), { optLevel: 2, emit: 'ir', fuel })).artifact).toString();
+    return ir.match(/ br i1/g)?.length;
+  };
+  assert.is(await branches('outband'), 2);
+  assert.is(await branches('none'), 2);
 });
 
 test('what the module has unrolled is rolled up again, and then vectorised whole', async () => {

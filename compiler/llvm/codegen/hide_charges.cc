@@ -1,10 +1,11 @@
 /*
- * hide_charges.cc - charges as intrinsics, as long as LLVM unrolls loops.
+ * hide_charges.cc - charges as intrinsics, as long as LLVM threads jumps or unrolls loops.
  *
- * Targets advise against unrolling loops with calls, since those hide what unrolling gains, and take inline assembly for one. So no loop with a charge was unrolled a few times, where the same loop without metering is.
- * An intrinsic that is not lowered to a call does not count; llvm.sideeffect has the effects that a charge is said to have, on memory that nothing else can see. Between the two passes it is copied with its loop, and
+ * Jump threading copies a short block into those ways to it that have decided the branch at its end, and counts a charge as four instructions of the six it may have. Targets advise against unrolling loops with
+ * calls, since those hide what unrolling gains, and take inline assembly for one. So neither was done with a charge in the way, where it is done to the same code without metering.
+ * An intrinsic that is not lowered to a call does not count; llvm.sideeffect has the effects that a charge is said to have, on memory that nothing else can see. Between the two passes it is copied with its block or loop, and
  * stays otherwise where it is, as any instruction with side effects. What the copies of a loop's body owe is paid together where their ways allow it (place_charges.cc). Charges outside loops stay as they are: unrolling does
- * not look at them.
+ * not look at them, and jumps threaded there gain little.
  */
 #include "passes.h"
 

@@ -152,7 +152,7 @@ static const char STANDARD[] =
     "cgscc(inline,function-attrs<skip-non-recursive-function-attrs>,function<eager-inv>(keep-frames,keep-accesses-apart,"
     "sroa<modify-cfg>,early-cse<memssa>," SIMPLIFYCFG "," INSTCOMBINE ",tailcallelim,reassociate,"
     "loop-mssa(loop-instsimplify,loop-simplifycfg,licm<no-allowspeculation>,loop-rotate,licm,simple-loop-unswitch<trivial>),"
-    "loop(loop-idiom,indvars,extra-simple-loop-unswitch-passes,loop-deletion,loop-unroll-full),gvn," INSTCOMBINE ",jump-threading,correlated-propagation,adce,dse,loop-mssa(licm),"
+    "loop(loop-idiom,indvars,extra-simple-loop-unswitch-passes,loop-deletion,loop-unroll-full),gvn," INSTCOMBINE ",hide-charges,jump-threading,show-charges,correlated-propagation,adce,dse,loop-mssa(licm),"
     "simplifycfg<switch-range-to-icmp;switch-to-arithmetic;hoist-common-insts;sink-common-insts>),function-attrs),"
     "deadargelim,globalopt,globaldce,rpo-function-attrs,"
     "function<eager-inv>(float2int,meter-loops,"

@@ -74,7 +74,7 @@ struct SplitAddressesPass : llvm::PassInfoMixin<SplitAddressesPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 
-/* See hide_charges.cc. Between the two nothing may run but LLVM's unrolling. */
+/* See hide_charges.cc. Between the two nothing may run but LLVM's jump threading or unrolling. */
 struct HideChargesPass : llvm::PassInfoMixin<HideChargesPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
