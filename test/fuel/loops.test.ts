@@ -83,6 +83,9 @@ const LOOPS: Record<string, string> = {
   // Ends early or after so many iterations: unrolled a few times, exits and charges and all.
   limited: `(param $p i32) (param $n i32) (param $s i32) (result i64) (local $sum i64) (local $i i32)
     block loop local.get $i i32.const 200 i32.eq br_if 1 local.get $p i32.load8_u local.get $s i32.eq br_if 1 ${addSum('local.get $p i64.extend_i32_u')} ${next('$p', 'local.get $n')} ${next('$i', 'i32.const 1')} br 0 end end local.get $sum`,
+  // Where it goes next is in memory: two turns for one payment.
+  followed: `(param $p i32) (param $n i32) (param $s i32) (result i64) (local $sum i64)
+    block loop local.get $p i32.load8_u local.get $s i32.mul local.tee $p i32.eqz br_if 1 ${addSum('local.get $p i64.extend_i32_u')} ${countDown} br_if 0 end end local.get $sum`,
   // A test of what the branches before it have decided, behind charges.
   known: `(param $p i32) (param $n i32) (param $s i32) (result i64) (local $sum i64) (local $q i32)
     block block $done
@@ -314,6 +317,20 @@ test('a loop with charges is unrolled as the same without', async () => {
   };
   assert.is(await loads('outband'), 8);
   assert.is(await loads('none'), 8);
+});
+
+test('a small loop whose count is not known makes two turns in one, for the sake of its charges', async () => {
+  const text = `(module (memory 1) (func (export "followed") ${LOOPS.followed}))`;
+  const loads = async (fuel: 'outband' | 'none') => {
+    const ir = Buffer.from((await build(await assemble(text), { optLevel: 2, emit: 'ir', fuel })).artifact).toString();
+    return ir.match(/load volatile i8,/g)?.length;
+  };
+  assert.is(await loads('outband'), 2);
+  assert.is(await loads('none'), 1);
+  const assembly = Buffer.from((await build(await assemble(text), { optLevel: 2, emit: 'asm', target: 'x86_64-unknown-linux-gnu' })).artifact).toString();
+  const turns = assembly.match(/^(\.LBB\d+_\d+):.*\n(?:.*\n)*?\tjne\t\1$/m)?.[0] ?? '';
+  assert.is(turns.match(/movzbl/g)?.length, 2);
+  assert.is(turns.match(/%rbp\), %rbp/g)?.length, 1, 'one payment for both');
 });
 
 test('branches are threaded through charges', async () => {

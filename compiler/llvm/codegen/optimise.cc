@@ -144,8 +144,8 @@ static void addBehindVectoriser(FunctionPassManager &passes, OptimizationLevel l
  * every kernel of the benchmark, 0.01 % fewer in the mean. What looks superfluous and isn't: instcombine before the helpers are inlined (what comes later has less to do), the second early-cse (what helpers bring),
  * jump threading behind GVN (lz), combining again when loops have been unrolled (crc32), deadargelim (fib). The SLP vectoriser comes when loops have been unrolled, in which it finds more (jacobi-2d: 0.84 of the instructions,
  * atax: 0.91; the passes take a twentieth longer), and must gain more than LLVM asks of it (setup.c).
- * Two are added. sink: what is computed for the check before a loop stands where its operands are known, in the loop around, and would be computed in each turn of that, whether the inner loop is reached or not (a fifth
- * of sieve's instructions). split-addresses: a quarter of life's.
+ * Three are added. sink: what is computed for the check before a loop stands where its operands are known, in the loop around, and would be computed in each turn of that, whether the inner loop is reached or not (a fifth
+ * of sieve's instructions). split-addresses: a quarter of life's. unroll-charged: 4 % of coremix's.
  */
 static const char STANDARD[] =
     "function<eager-inv>(" SIMPLIFYCFG ",sroa<modify-cfg>,early-cse),ipsccp,globalopt,function<eager-inv>(" INSTCOMBINE "," SIMPLIFYCFG "),copy-helpers,always-inline,"
@@ -157,7 +157,7 @@ static const char STANDARD[] =
     "deadargelim,globalopt,globaldce,rpo-function-attrs,"
     "function<eager-inv>(float2int,meter-loops,"
     "loop-vectorize," INSTCOMBINE ",simplifycfg<forward-switch-cond;switch-range-to-icmp;switch-to-arithmetic;switch-to-lookup;no-keep-loops;hoist-common-insts;sink-common-insts>,"
-    "hide-charges,loop-unroll<O2>,show-charges,slp-vectorizer,vector-combine," INSTCOMBINE ",loop-simplify,split-addresses,loop-mssa(licm),loop-sink,instsimplify,div-rem-pairs,sink,"
+    "unroll-charged,hide-charges,loop-unroll<O2>,show-charges,slp-vectorizer,vector-combine," INSTCOMBINE ",loop-simplify,split-addresses,loop-mssa(licm),loop-sink,instsimplify,div-rem-pairs,sink,"
     "simplifycfg<switch-range-to-icmp;switch-to-arithmetic;hoist-loads-stores-with-cond-faulting;speculate-unpredictables>),globaldce";
 /*
  * The short pipeline: -O1. Wasm has been through an optimiser already, so what remains to be done is what the lowering itself leaves: helpers to inline, locals to make values, addresses to
@@ -201,6 +201,7 @@ static bool addNamed(StringRef name, FunctionPassManager &passes) {
   if (name == "keep-frames") passes.addPass(KeepFramesPass());
   else if (name == "keep-accesses-apart") passes.addPass(KeepAccessesApartPass());
   else if (name == "split-addresses") passes.addPass(SplitAddressesPass());
+  else if (name == "unroll-charged") passes.addPass(UnrollChargedPass());
   else if (name == "hide-charges") passes.addPass(HideChargesPass());
   else if (name == "show-charges") passes.addPass(ShowChargesPass());
   else if (name == "meter-loops") addMetering(passes, OptimizationLevel::O2);

@@ -74,6 +74,11 @@ struct SplitAddressesPass : llvm::PassInfoMixin<SplitAddressesPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 
+/* See unroll_charged.cc. Runs before what hides charges. */
+struct UnrollChargedPass : llvm::PassInfoMixin<UnrollChargedPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+
 /* See hide_charges.cc. Between the two nothing may run but LLVM's jump threading or unrolling. */
 struct HideChargesPass : llvm::PassInfoMixin<HideChargesPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
