@@ -38,6 +38,9 @@ const slope = (body: string, first: string, again: string, step: string, rows = 
       local.get $i i32.const 1 i32.add local.tee $i ${rows} i32.lt_u br_if 0 end end local.get $sum`;
 const addSum = (value: string) => `${value} local.get $sum i64.add local.set $sum`;
 
+/** A step that is not 0. */
+const onwards = 'local.get $s i32.const 1 i32.or';
+
 /** The memory has so many bytes at least, and at most. */
 const LENGTH = 131_072;
 /** A counted loop that begins at what `start` leaves and runs so many times, whatever its arguments. */
@@ -86,6 +89,17 @@ const LOOPS: Record<string, string> = {
   // Where it goes next is in memory: two turns for one payment.
   followed: `(param $p i32) (param $n i32) (param $s i32) (result i64) (local $sum i64)
     block loop local.get $p i32.load8_u local.get $s i32.mul local.tee $p i32.eqz br_if 1 ${addSum('local.get $p i64.extend_i32_u')} ${countDown} br_if 0 end end local.get $sum`,
+  // Small turns in machine code, made two of one: with one exit; with two; with a way that goes through an inner loop, or a call, and comes back to where the first turn came back.
+  scanned: loop(`${advance(onwards)} ${next('$i', 'i32.const 1')}`, 'local.get $p i32.load8_u', '', 'local.get $i i64.extend_i32_u'),
+  scannedTwice: `(param $p i32) (param $n i32) (param $s i32) (result i64) (local $i i32)
+    block loop ${advance(onwards)} local.get $p i32.load8_u i32.eqz br_if 1 ${next('$i', 'i32.const 1')} local.get $p i32.load8_u offset=3 local.get $n i32.ne br_if 0 end i32.const 1000 local.get $i i32.store8 end local.get $i i64.extend_i32_u`,
+  aside: `(param $p i32) (param $n i32) (param $s i32) (result i64) (local $sum i64) (local $i i32) (local $q i32)
+    loop local.get $p i32.load8_u local.tee $q i32.const 7 i32.and i32.eqz if
+        local.get $q i32.const 1 i32.or local.set $i
+        loop local.get $p local.get $i i32.store8 offset=300 ${next('$p', 'local.get $i')} ${next('$i', 'local.get $s i32.const 3 i32.and i32.const 1 i32.add')} local.get $i i32.const 255 i32.lt_u br_if 0 end
+      end
+      ${advance('i32.const 1')} local.get $p local.get $n i32.const 99 i32.mul i32.lt_u br_if 0 end local.get $p i64.extend_i32_u`,
+  called: loop(`local.get $p i32.load8_u i32.const 15 i32.and i32.eqz if local.get $p i32.const 1 local.get $s call $nested local.set $sum end`, advance('i32.const 1'), countDown),
   // A test of what the branches before it have decided, behind charges.
   known: `(param $p i32) (param $n i32) (param $s i32) (result i64) (local $sum i64) (local $q i32)
     block block $done
@@ -187,7 +201,7 @@ const LOOPS: Record<string, string> = {
 
 const TEXT = `(module (memory (export "memory") ${LENGTH / 65_536} ${LENGTH / 65_536}) (global $g (export "g") (mut i32) (i32.const 0))
   (data (i32.const 0) "${Array.from({ length: 256 }, (_, i) => `\\${((i * 37) & 0xff).toString(16).padStart(2, '0')}`).join('')}")
-  ${Object.entries(LOOPS).map(([name, text]) => `(func (export "${name}") ${text})`).join('\n')})`;
+  ${Object.entries(LOOPS).map(([name, text]) => `(func $${name} (export "${name}") ${text})`).join('\n')})`;
 
 /** Numbers near where something changes: ends of the memory, of the 32 bits, small counts. */
 function someArgument(random: Random, kind: 'address' | 'count' | 'step'): number {
@@ -331,6 +345,20 @@ test('a small loop whose count is not known makes two turns in one, for the sake
   const turns = assembly.match(/^(\.LBB\d+_\d+):.*\n(?:.*\n)*?\tjne\t\1$/m)?.[0] ?? '';
   assert.is(turns.match(/movzbl/g)?.length, 2);
   assert.is(turns.match(/%rbp\), %rbp/g)?.length, 1, 'one payment for both');
+});
+
+test('a small loop makes two turns in one in machine code, and pays once', async () => {
+  const count = async (name: string, fuel: 'outband' | 'none', pattern: RegExp) => {
+    const text = `(module (memory 1) (func $nested (param i32 i32 i32) (result i64) unreachable) (func (export "f") ${LOOPS[name]}))`;
+    const assembly = Buffer.from((await build(await assemble(text), { optLevel: 2, emit: 'asm', fuel, target: 'x86_64-unknown-linux-gnu' })).artifact).toString();
+    return assembly.match(pattern)?.length ?? 0;
+  };
+  const LOAD = /^\t(movzbl|cmpb|testb).*\(%r.*,/gm, PAYMENT = /^\tleaq\t-?\d+\(%rbp\), %rbp/gm;
+  assert.is(await count('scanned', 'none', LOAD), 1);
+  assert.is(await count('scanned', 'outband', LOAD), 2);
+  assert.is(await count('scanned', 'outband', PAYMENT), 3, 'in the loop, where it is left, and at the return');
+  assert.is(await count('aside', 'none', LOAD), 1);
+  assert.is(await count('aside', 'outband', LOAD), 2, 'what follows the test is there once');
 });
 
 test('branches are threaded through charges', async () => {

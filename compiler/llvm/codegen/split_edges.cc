@@ -4,11 +4,12 @@
  * What is owed at a point of machine code is the same on whatever path it was reached (place_charges.cc). An edge from a block with several successors to one with several predecessors is no place to pay in, so it
  * makes one amount of those at the ends of both blocks, and of those of other blocks around: an exit that is hardly ever taken has blocks pay that are executed each time. So an edge gets a block of its own where the
  * amounts that are best if it has differ at its ends. The block is held by a mark of no cost, which changes no sum; where it lies is decided by the pass that lays out all blocks, and what it pays by the one that
- * places charges.
+ * places charges. Before that, small loops make two turns of one (repeat_turns.cc).
  */
 #include "split_edges.h"
 #include "guessed_frequencies.h"
 #include "owed_flow.h"
+#include "repeat_turns.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/CodeGen/MachineBranchProbabilityInfo.h"
@@ -38,11 +39,14 @@ public:
   bool runOnMachineFunction(MachineFunction &function) override {
     const MachineInstr *mark = findMark(function);
     if (!mark) return false;
-    GuessedFrequencies frequencies(function, getAnalysis<MachineBranchProbabilityInfoWrapperPass>().getMBPI(), getAnalysis<MachineLoopInfoWrapperPass>().getLI());
-    std::vector<OwedEdge> edges = findEdges(function, frequencies);
+    const MachineBranchProbabilityInfo &probabilities = getAnalysis<MachineBranchProbabilityInfoWrapperPass>().getMBPI();
+    MachineLoopInfo &loops = getAnalysis<MachineLoopInfoWrapperPass>().getLI();
+    std::optional<GuessedFrequencies> frequencies(std::in_place, function, probabilities, loops);
+    bool changed = repeatTurns(function, loops, *frequencies);
+    if (changed) frequencies.emplace(function, probabilities, loops);
+    std::vector<OwedEdge> edges = findEdges(function, *frequencies);
     OwedFlow flow(function);
-    flow.choose(&frequencies, edges);
-    bool changed = false;
+    flow.choose(&*frequencies, edges);
     for (const OwedEdge &edge : edges) {
       if (flow.owedOutOf(*edge.from) == flow.owedInto(*edge.to)) continue;
       MachineBasicBlock *between = edge.from->SplitCriticalEdge(edge.to, *this);
