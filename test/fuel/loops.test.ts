@@ -101,13 +101,13 @@ const LOOPS: Record<string, string> = {
       ${advance('i32.const 1')} local.get $p local.get $n i32.const 99 i32.mul i32.lt_u br_if 0 end local.get $p i64.extend_i32_u`,
   called: loop(`local.get $p i32.load8_u i32.const 15 i32.and i32.eqz if local.get $p i32.const 1 local.get $s call $nested local.set $sum end`, advance('i32.const 1'), countDown),
   // A test of what the branches before it have decided, behind charges.
-  known: `(param $p i32) (param $n i32) (param $s i32) (result i64) (local $sum i64) (local $q i32)
+  known: loop(`i32.const 0 local.set $q
     block block $done
         local.get $p i32.load8_u local.get $s i32.eq if local.get $p i32.const 4 i32.or local.set $q br $done end
         local.get $p i32.load8_u offset=8 local.get $s i32.eq if local.get $p i32.const 64 i32.or local.set $q br $done end
         local.get $s i32.const 1 i32.store end
       br 0 end block br 0 end
-    local.get $q if local.get $q i64.load local.set $sum else local.get $s i32.const 2 i32.store end local.get $sum`,
+    local.get $q if local.get $q i64.load local.set $sum else local.get $s i32.const 2 i32.store end`, advance('i32.const 1'), countDown),
   // Nests: rows a step apart; columns that rise, that fall, and a triangle, which is asked row by row.
   rows: nest(`${addSum('local.get $q i64.load32_u offset=8')} local.get $q local.get $sum i64.store32`, 'local.get $q i32.const 4 i32.add local.set $q', '12'),
   rowsDown: nest('local.get $q local.get $n i32.store16 offset=100', 'local.get $q i32.const 6 i32.sub local.set $q', '9'),
@@ -366,8 +366,7 @@ test('branches are threaded through charges', async () => {
     const ir = Buffer.from((await build(await assemble(`(module (memory 1) (func (export "known") ${LOOPS.known}))`), { optLevel: 2, emit: 'ir', fuel })).artifact).toString();
     return ir.match(/ br i1/g)?.length;
   };
-  assert.is(await branches('outband'), 2);
-  assert.is(await branches('none'), 2);
+  assert.is(await branches('outband'), await branches('none'));
 });
 
 test('what the module has unrolled is rolled up again, and then vectorised whole', async () => {
