@@ -14,7 +14,7 @@
  */
 #include "zero_extended.h"
 
-#include "llvm/ADT/SmallPtrSet.h"
+#include "llvm/ADT/DenseSet.h"
 #include "llvm/CodeGen/MachineFunctionPass.h"
 #include "llvm/CodeGen/MachineInstrBuilder.h"
 #include "llvm/CodeGen/MachineLoopInfo.h"
@@ -46,13 +46,14 @@ public:
     registers = &function.getRegInfo();
     names = function.getSubtarget().getInstrInfo();
     loops = &getAnalysis<MachineLoopInfoWrapperPass>().getLI();
-    for (moveOpcode = 0; names->getName(moveOpcode) != "MOV32rr";) moveOpcode++;
+    while (names->getName(moveOpcode) != "MOV32rr") moveOpcode++; /* LLVM's numbers of opcodes are in a header that is not installed; found once */
     SmallVector<MachineInstr *, 16> moves;
     for (MachineBasicBlock &block : function)
       for (MachineInstr &inst : block)
         if (isExtendingMove(inst)) moves.push_back(&inst);
     if (moves.empty()) return false;
     findUnclear(moves);
+    entered.clear();
     bool changed = false;
     for (MachineInstr *move : moves) {
       Register source = move->getOperand(1).getReg();
@@ -70,9 +71,10 @@ private:
   MachineRegisterInfo *registers = nullptr;
   const TargetInstrInfo *names = nullptr;
   const MachineLoopInfo *loops = nullptr;
-  SmallDenseSet<Register, 16> unclear; /* of the registers looked at */
-
   unsigned moveOpcode = 0;
+  /* Of the function at hand. */
+  SmallDenseSet<Register, 16> unclear; /* of the registers looked at */
+  SmallDenseSet<Register, 16> entered; /* of which what enters loops on the way to them has been made clear */
 
   /* A move of all of a register, of which only SUBREG_TO_REG takes the result. */
   bool isExtendingMove(const MachineInstr &inst) const {
@@ -113,9 +115,11 @@ private:
   /* Finds which registers, of those that the moves take and that these are made of, are not known to be clear: what is not by itself, and then, step by step, what is made of it. */
   void findUnclear(ArrayRef<MachineInstr *> moves) {
     unclear.clear();
-    SmallVector<Register, 16> made; /* by phis and copies */
+    SmallVector<Register, 16> made, ahead, found; /* by phis and copies; to be looked at; of which what is made of them has not been looked at */
     SmallDenseSet<Register, 16> seen;
-    SmallVector<Register, 16> ahead;
+    auto note = [&](Register one) {
+      if (unclear.insert(one).second) found.push_back(one);
+    };
     for (const MachineInstr *move : moves) ahead.push_back(move->getOperand(1).getReg());
     while (!ahead.empty()) {
       Register one = ahead.pop_back_val();
@@ -126,14 +130,16 @@ private:
         made.push_back(one);
         for (const MachineOperand *input : inputs(*definition))
           if (isWhole(*input, registers->getRegClass(one))) ahead.push_back(input->getReg());
-      } else if (!definition || !isClearing(*definition)) unclear.insert(one);
+      } else if (!definition || !isClearing(*definition)) note(one);
     }
-    for (bool changed = true; changed;) {
-      changed = false;
-      for (Register one : made) {
-        if (unclear.contains(one) || all_of(inputs(*registers->getVRegDef(one)), [&](const MachineOperand *input) { return canBeClear(*input, one); })) continue;
-        unclear.insert(one);
-        changed = true;
+    for (Register one : made)
+      if (!all_of(inputs(*registers->getVRegDef(one)), [&](const MachineOperand *input) { return canBeClear(*input, one); })) note(one);
+    while (!found.empty()) {
+      for (const MachineOperand &use : registers->use_nodbg_operands(found.pop_back_val())) {
+        const MachineInstr &user = *use.getParent();
+        if (!user.isPHI() && !user.isCopy()) continue;
+        Register one = user.getOperand(0).getReg();
+        if (seen.contains(one) && !canBeClear(use, one)) note(one);
       }
     }
   }
@@ -145,12 +151,11 @@ private:
 
   /* Makes clear what enters loops on its way to a register. */
   void clearEntries(Register to) {
-    SmallDenseSet<Register, 16> seen;
     SmallVector<Register, 16> ahead{to};
     while (!ahead.empty()) {
       Register one = ahead.pop_back_val();
       MachineInstr *definition = registers->getVRegDef(one);
-      if (!seen.insert(one).second || !(definition->isPHI() || definition->isCopy())) continue;
+      if (!entered.insert(one).second || !(definition->isPHI() || definition->isCopy())) continue;
       for (MachineOperand *input : inputs(*definition)) {
         if (unclear.contains(input->getReg())) moveToItself(*input);
         else ahead.push_back(input->getReg());
