@@ -160,5 +160,18 @@ test('a loop with several exits pays once a turn: the rest is paid on the way ou
   assert.is(loop[0].filter((line) => /^leaq\s+-?\d+\(%rbp\), %rbp/.test(line)).length, 1);
 });
 
+test('functions are inlined as without metering', async () => {
+  const step = (i: number) => `(if (i32.and (local.get $n) (i32.const ${1 << i})) (then (i32.store offset=${i * 4} (local.get $at) (local.get $n))))`;
+  const calls = async (fuel: 'outband' | 'none', steps: number) => {
+    const text = `(module (memory 1) (func $inner (param $at i32) (param $n i32) ${Array.from({ length: steps }, (_, i) => step(i)).join(' ')})
+      ${['a', 'b'].map((name) => `(func (export "${name}") (param i32 i32) (call $inner (local.get 0) (local.get 1)))`).join(' ')})`;
+    const { artifact } = await build(await assemble(text), { emit: 'asm', target: 'x86_64-unknown-linux-gnu', optLevel: 2, fuel });
+    return Buffer.from(artifact).toString().match(/^\tcallq\t(?!\*)/gm)?.length ?? 0;
+  };
+  const sizes = Array.from({ length: 16 }, (_, i) => 1 + i), unmetered = await Promise.all(sizes.map((steps) => calls('none', steps)));
+  assert.ok(new Set(unmetered).size > 1, `some are inlined and some are not: ${unmetered}`);
+  assert.equal(await Promise.all(sizes.map((steps) => calls('outband', steps))), unmetered);
+});
+
 test.after(closeCompiler);
 test.run();

@@ -1,11 +1,11 @@
 /*
- * hide_charges.cc - charges as intrinsics, as long as LLVM threads jumps or unrolls loops.
+ * hide_charges.cc - charges as intrinsics, as long as LLVM inlines functions, threads jumps or unrolls loops.
  *
  * Jump threading copies a short block into those ways to it that have decided the branch at its end, and counts a charge as four instructions of the six it may have. Targets advise against unrolling loops with
- * calls, since those hide what unrolling gains, and take inline assembly for one. So neither was done with a charge in the way, where it is done to the same code without metering.
+ * calls, since those hide what unrolling gains, and take inline assembly for one. The inliner counts two instructions for an asm. So none was done with charges in the way, where it is done to the same code without metering.
  * An intrinsic that is not lowered to a call does not count; llvm.sideeffect has the effects that a charge is said to have, on memory that nothing else can see. Between the two passes it is copied with its block or loop, and
- * stays otherwise where it is, as any instruction with side effects. What the copies of a loop's body owe is paid together where their ways allow it (place_charges.cc). Charges outside loops stay as they are: unrolling does
- * not look at them, and jumps threaded there gain little.
+ * stays otherwise where it is, as any instruction with side effects. What the copies of a loop's body owe is paid together where their ways allow it (place_charges.cc). Charges outside loops stay as they are for threading and unrolling: unrolling does
+ * not look at them, and jumps threaded there gain little. For the inliner all are hidden, and shown as soon as it is done with a function.
  */
 #include "passes.h"
 
@@ -25,13 +25,16 @@ static PreservedAnalyses changeCalls(Function &function, function_ref<bool(CallI
   return preserved;
 }
 
-PreservedAnalyses HideChargesPass::run(Function &function, FunctionAnalysisManager &analyses) {
-  LoopInfo &loops = analyses.getResult<LoopAnalysis>(function);
-  return changeCalls(function, [&loops](CallInst *call) {
-    bool isCharge = loops.getLoopFor(call->getParent()) && chargeAmount(call);
-    if (isCharge) hideCharge(call);
-    return isCharge;
-  });
+static bool hideIfCharge(CallInst *call) {
+  if (!chargeAmount(call)) return false;
+  hideCharge(call);
+  return true;
 }
 
+PreservedAnalyses HideChargesPass::run(Function &function, FunctionAnalysisManager &analyses) {
+  LoopInfo &loops = analyses.getResult<LoopAnalysis>(function);
+  return changeCalls(function, [&loops](CallInst *call) { return loops.getLoopFor(call->getParent()) && hideIfCharge(call); });
+}
+
+PreservedAnalyses HideAllChargesPass::run(Function &function, FunctionAnalysisManager &) { return changeCalls(function, hideIfCharge); }
 PreservedAnalyses ShowChargesPass::run(Function &function, FunctionAnalysisManager &) { return changeCalls(function, showCharge); }

@@ -79,8 +79,11 @@ struct UnrollChargedPass : llvm::PassInfoMixin<UnrollChargedPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 
-/* See hide_charges.cc. Between the two nothing may run but LLVM's jump threading or unrolling. */
+/* See hide_charges.cc. Between one that hides charges, those of loops or all, and the one that shows them, nothing may run but LLVM's inliner, jump threading or unrolling, and what looks at functions as a whole. */
 struct HideChargesPass : llvm::PassInfoMixin<HideChargesPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+struct HideAllChargesPass : llvm::PassInfoMixin<HideAllChargesPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 struct ShowChargesPass : llvm::PassInfoMixin<ShowChargesPass> {
