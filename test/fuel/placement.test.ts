@@ -160,6 +160,25 @@ test('a loop with several exits pays once a turn: the rest is paid on the way ou
   assert.is(loop[0].filter((line) => /^leaq\s+-?\d+\(%rbp\), %rbp/.test(line)).length, 1);
 });
 
+test('what all ways out of a function do in the end costs each nothing of its own', async () => {
+  const text = `(module (memory 1) (func (export "f") (param $at i32) (result i32)
+    (block $out (loop $next
+      (br_if $out (i32.eqz (i32.load8_u (local.get $at))))
+      (local.set $at (i32.add (local.get $at) (i32.const 1)))
+      (if (i32.eq (i32.load8_u (local.get $at)) (i32.const 7)) (then (local.set $at (i32.mul (local.get $at) (i32.load (local.get $at)))) (br $out)))
+      (if (i32.eq (i32.load8_u offset=9 (local.get $at)) (i32.const 8)) (then (i32.store (local.get $at) (i32.const 3)) (br $out)))
+      (br $next)))
+    (i32.mul (i32.add (local.get $at) (i32.const 3)) (local.get $at))))`;
+  const { artifact } = await build(await assemble(text), { emit: 'asm', target: 'x86_64-unknown-linux-gnu' });
+  const code = /^f:\n(.*?)^\.Lfunc_end/ms.exec(Buffer.from(artifact).toString())?.[1] ?? '';
+  const blocks = code.split(/^\.LBB\w+:/m), payments = (text: string) => text.match(/^\tleaq\t-?\d+\(%rbp\), %rbp/gm)?.length ?? 0;
+  const last = blocks.filter((block) => block.includes('\tretq'));
+  assert.is(last.length, 1, 'they meet');
+  assert.match(last[0], /^\timull\t/m, 'and compute the result there');
+  assert.is(payments(last[0]), 0, 'but have paid for it before');
+  assert.is(payments(code), 5, 'each way out pays once, and each turn');
+});
+
 test('functions are inlined as without metering', async () => {
   const step = (i: number) => `(if (i32.and (local.get $n) (i32.const ${1 << i})) (then (i32.store offset=${i * 4} (local.get $at) (local.get $n))))`;
   const calls = async (fuel: 'outband' | 'none', steps: number) => {

@@ -3,7 +3,7 @@
  *
  * A run from place p to place q with the cost c has to pay owed(p) + c - owed(q), so it pays nothing when owed(q) = owed(p) + c. That can hold for all runs of a tree at once, whatever their costs; a run that would
  * close a cycle pays what the cycle comes to. So the runs join a forest, the most frequent first (Kruskal), as Knuth places counters in a flow graph. The trees carry amounts relative to each other; the tree
- * of the place that owes 0 has true ones, in which no amount may be negative (the register would be too high there) or more than `most`: a run that would make one so does not join.
+ * of the place that owes 0 has true ones, none of which may be less than is allowed at its place (the register would be too high there), or more than `most` above that: a run that would make one so does not join.
  */
 #include "owed_amounts.h"
 
@@ -14,9 +14,9 @@ namespace {
 
 class Forest {
 public:
-  Forest(unsigned places, unsigned zero, uint64_t most) : zero(zero), most((int64_t)most), amount(places, 0), treeOf(places), trees(places) {
+  Forest(const std::vector<uint64_t> &ahead, unsigned zero, uint64_t most) : zero(zero), most((int64_t)most), amount(ahead.size(), 0), treeOf(ahead.size()), trees(ahead.size()) {
     std::iota(treeOf.begin(), treeOf.end(), 0);
-    for (unsigned place = 0; place < places; place++) trees[place].members = {place};
+    for (unsigned place = 0; place < ahead.size(); place++) trees[place] = {{place}, (int64_t)ahead[place], (int64_t)ahead[place]};
   }
 
   /* Lets a run pay nothing, if amounts allow it. */
@@ -34,18 +34,19 @@ public:
     trees[moved].members = {};
   }
 
-  /* Trees that nothing has joined to that of `zero` owe as little as they can. */
-  std::vector<uint64_t> amounts() const {
-    std::vector<uint64_t> result;
-    for (unsigned place = 0; place < amount.size(); place++)
-      result.push_back((uint64_t)(amount[place] - (treeOf[place] == treeOf[zero] ? 0 : trees[treeOf[place]].least)));
+  /* Trees that nothing has joined to that of `zero` owe as little as they can, and pay nothing ahead if they can. */
+  std::vector<int64_t> amounts() const {
+    std::vector<int64_t> shift(trees.size(), INT64_MIN), result;
+    for (unsigned place = 0; place < amount.size(); place++) shift[treeOf[place]] = std::max(shift[treeOf[place]], -amount[place]);
+    for (unsigned tree = 0; tree < trees.size(); tree++) shift[tree] = tree == treeOf[zero] ? 0 : std::clamp(shift[tree], -trees[tree].least, most - trees[tree].greatest);
+    for (unsigned place = 0; place < amount.size(); place++) result.push_back(amount[place] + shift[treeOf[place]]);
     return result;
   }
 
 private:
   struct Tree {
     std::vector<unsigned> members;
-    int64_t least = 0, greatest = 0;
+    int64_t least = 0, greatest = 0; /* of what the members' amounts are above the least that is allowed */
   };
   unsigned zero;
   int64_t most;
@@ -56,9 +57,9 @@ private:
 
 } // namespace
 
-std::vector<uint64_t> chooseOwedAmounts(unsigned places, unsigned zero, std::vector<OwedRun> runs, uint64_t most) {
+std::vector<int64_t> chooseOwedAmounts(const std::vector<uint64_t> &ahead, unsigned zero, std::vector<OwedRun> runs, uint64_t most) {
   std::stable_sort(runs.begin(), runs.end(), [](const OwedRun &a, const OwedRun &b) { return a.frequency > b.frequency; });
-  Forest forest(places, zero, most);
+  Forest forest(ahead, zero, most);
   for (const OwedRun &run : runs) forest.join(run);
   return forest.amounts();
 }

@@ -12,9 +12,9 @@ struct OwedRun {
 };
 
 /*
- * Returns for each place what is owed there: between 0 and `most` (which is below 2^62), and 0 at place `zero`. Any such amounts are right; these let many runs pay nothing, the frequent ones first.
- * See owed_amounts.cc.
+ * Returns for each place what is owed there: at least what `ahead` says for the place, with its sign turned (what may have been paid ahead there), at most `most` more (which is below 2^61, as all of `ahead` must be), and 0 at
+ * place `zero`, whose `ahead` must be 0. Any such amounts are right; these let many runs pay nothing, the frequent ones first. See owed_amounts.cc.
  */
-std::vector<uint64_t> chooseOwedAmounts(unsigned places, unsigned zero, std::vector<OwedRun> runs, uint64_t most);
+std::vector<int64_t> chooseOwedAmounts(const std::vector<uint64_t> &ahead, unsigned zero, std::vector<OwedRun> runs, uint64_t most);
 
 #endif

@@ -22,6 +22,8 @@ uint64_t markedCost(const llvm::MachineInstr &inst);
 bool isEmptyAsm(const llvm::MachineInstr &inst);
 /* Whether somebody looks at the register here, or control leaves the function: all must have been paid. */
 bool isBarrier(const llvm::MachineInstr &inst);
+/* Whether it may fault or trap. Accesses that are not volatile cannot: the frame's, and those of a loop whose bounds have been checked. */
+bool mayFault(const llvm::MachineInstr &inst);
 
 /* An edge between two blocks, and how often it is taken. */
 struct OwedEdge {
@@ -35,16 +37,18 @@ public:
   explicit OwedFlow(const llvm::MachineFunction &function);
 
   bool hasMarks() const { return anyMark; }
-  /* Gives each edge its amount: 0 where the function is entered and, in effect, at each barrier. All edges out of a block have one, and all into a block, but for those of `apart`, on which something could be paid:
-   * at twice the price of a payment in a block, since it would take a jump as well. Without frequencies all blocks count alike. */
-  void choose(const GuessedFrequencies *frequencies, llvm::ArrayRef<OwedEdge> apart = {});
-  uint64_t owedInto(const llvm::MachineBasicBlock &block) const { return owed[into(block)]; }
-  uint64_t owedOutOf(const llvm::MachineBasicBlock &block) const { return owed[outOf(block)]; }
+  /* Gives each edge its amount: 0 where the function is entered and, in effect, at each barrier; never negative. All edges out of a block have one, and all into a block. Without frequencies all blocks count alike. */
+  void choose(const GuessedFrequencies *frequencies);
+  /* As if something could be paid on each of `apart` as well: at twice the price of a payment in a block, since it would take a jump. And as if marks could be moved to before an edge if they are certain to be passed after it,
+   * before anything may fault: an amount may be negative by as much. */
+  void chooseIdeal(const GuessedFrequencies &frequencies, llvm::ArrayRef<OwedEdge> apart);
+  int64_t owedInto(const llvm::MachineBasicBlock &block) const { return owed[into(block)]; }
+  int64_t owedOutOf(const llvm::MachineBasicBlock &block) const { return owed[outOf(block)]; }
 
 private:
-  /* What the marks of a block come to: up to its first barrier, and after its last; the same where there is none. */
+  /* What the marks of a block come to: up to its first barrier, and after its last; the same where there is none. And what is certain to be passed from its start on, in it or after it, before anything may fault. */
   struct Summary {
-    uint64_t first = 0, last = 0;
+    uint64_t first = 0, last = 0, certain = 0;
     bool hasBarrier = false;
   };
 
@@ -52,8 +56,11 @@ private:
   bool anyMark = false;
   std::vector<Summary> summaries; /* by block number, as all of these */
   llvm::IntEqClasses bundles;     /* of 2 x number (the edges into a block) and 2 x number + 1 (those out of it) */
-  std::vector<uint64_t> owed;     /* by bundle */
+  std::vector<int64_t> owed;      /* by bundle */
 
+  void findCertain();
+  void joinEdges(llvm::ArrayRef<OwedEdge> apart);
+  void chooseAmounts(const GuessedFrequencies *frequencies, llvm::ArrayRef<OwedEdge> apart, const std::vector<uint64_t> &ahead);
   unsigned into(const llvm::MachineBasicBlock &block) const;
   unsigned outOf(const llvm::MachineBasicBlock &block) const;
 };

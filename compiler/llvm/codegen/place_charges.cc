@@ -90,14 +90,6 @@ private:
   }
 };
 
-/* Whether it may fault or trap. Accesses that are not volatile cannot: the frame's, and those of a loop whose bounds have been checked. */
-bool mayFault(const MachineInstr &inst) {
-  if (inst.isMetaInstruction() || isMark(inst) || isEmptyAsm(inst)) return false;
-  if (inst.isCall() || inst.hasUnmodeledSideEffects()) return true;
-  if (!inst.mayLoadOrStore()) return false;
-  return inst.memoperands_empty() || any_of(inst.memoperands(), [](const MachineMemOperand *access) { return access->isVolatile() || access->isAtomic(); });
-}
-
 class PlaceCharges : public MachineFunctionPass {
 public:
   static char ID;
@@ -133,7 +125,7 @@ private:
 
   /* Replaces a block's marks by what it pays, a segment between barriers at a time. */
   void rewrite(MachineBasicBlock &block, const OwedFlow &flow, const Charger &charger) {
-    uint64_t owed = flow.owedInto(block);
+    uint64_t owed = (uint64_t)flow.owedInto(block);
     auto start = block.begin();
     bool isFinal;
     do { /* once for a block without instructions as well: it may have to pay */
@@ -145,7 +137,7 @@ private:
       }
       isFinal = end == block.end();
       /* Nothing is paid where control ends without anybody to look at the register but the handler of the trap. */
-      uint64_t keep = !isFinal ? 0 : block.succ_empty() ? total : flow.owedOutOf(block);
+      uint64_t keep = !isFinal ? 0 : block.succ_empty() ? total : (uint64_t)flow.owedOutOf(block);
       owed = rewriteSegment(block, start, end, last, owed, (int64_t)(total - keep), charger);
       if (!isFinal) note(*end++, owed);
       start = end;

@@ -4,9 +4,11 @@
  * What is owed at a point of machine code is the same on whatever path it was reached (place_charges.cc). An edge from a block with several successors to one with several predecessors is no place to pay in, so it
  * makes one amount of those at the ends of both blocks, and of those of other blocks around: an exit that is hardly ever taken has blocks pay that are executed each time. So an edge gets a block of its own where the
  * amounts that are best if it has differ at its ends. The block is held by a mark of no cost, which changes no sum; where it lies is decided by the pass that lays out all blocks, and what it pays by the one that
- * places charges. Before that, small loops make two turns of one (repeat_turns.cc).
+ * places charges. Before that, small loops make two turns of one (repeat_turns.cc). The amounts may also ask for costs to be
+ * paid ahead, where they are certain: their marks are moved (advance_charges.cc).
  */
 #include "split_edges.h"
+#include "advance_charges.h"
 #include "guessed_frequencies.h"
 #include "owed_flow.h"
 #include "repeat_turns.h"
@@ -46,18 +48,23 @@ public:
     if (changed) frequencies.emplace(function, probabilities, loops);
     std::vector<OwedEdge> edges = findEdges(function, *frequencies);
     OwedFlow flow(function);
-    flow.choose(&*frequencies, edges);
+    flow.chooseIdeal(*frequencies, edges);
+    std::vector<OwedAround> owed(function.getNumBlockIDs());
+    for (const MachineBasicBlock &block : function) owed[block.getNumber()] = {flow.owedInto(block), flow.owedOutOf(block)};
     for (const OwedEdge &edge : edges) {
-      if (flow.owedOutOf(*edge.from) == flow.owedInto(*edge.to)) continue;
+      const OwedAround around = {flow.owedOutOf(*edge.from), flow.owedInto(*edge.to)};
+      if (around.into == around.outOf) continue;
       MachineBasicBlock *between = edge.from->SplitCriticalEdge(edge.to, *this);
       if (!between) continue;
       MachineInstr *place = function.CloneMachineInstr(mark);
       place->setDebugLoc(edge.from->findBranchDebugLoc());
       place->getOperand(InlineAsm::MIOp_FirstOperand + 1).setImm(0);
       between->insert(between->begin(), place);
+      owed.resize(function.getNumBlockIDs());
+      owed[between->getNumber()] = around;
       changed = true;
     }
-    return changed;
+    return advanceCharges(function, owed, *mark) || changed;
   }
 
 private:
