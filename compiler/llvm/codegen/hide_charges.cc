@@ -1,11 +1,13 @@
 /*
- * hide_charges.cc - charges as intrinsics, as long as LLVM inlines functions, threads jumps or unrolls loops.
+ * hide_charges.cc - charges as intrinsics, as long as LLVM inlines functions, simplifies them or unrolls loops.
  *
- * Jump threading copies a short block into those ways to it that have decided the branch at its end, and counts a charge as four instructions of the six it may have. Targets advise against unrolling loops with
- * calls, since those hide what unrolling gains, and take inline assembly for one. The inliner counts two instructions for an asm. So none was done with charges in the way, where it is done to the same code without metering.
- * An intrinsic that is not lowered to a call does not count; llvm.sideeffect has the effects that a charge is said to have, on memory that nothing else can see. Between the two passes it is copied with its block or loop, and
- * stays otherwise where it is, as any instruction with side effects. What the copies of a loop's body owe is paid together where their ways allow it (place_charges.cc). Charges outside loops stay as they are for threading and unrolling: unrolling does
- * not look at them, and jumps threaded there gain little. For the inliner all are hidden, and shown as soon as it is done with a function.
+ * LLVM counts the size of what it may copy: the inliner takes a charge for two instructions, jump threading for four of the six that a block may have, and targets advise against unrolling loops with calls, since those hide what
+ * unrolling gains, and take inline assembly for one. So much was not done with charges in the way that is done to the same code without metering.
+ * An intrinsic that is not lowered to a call does not count. llvm.sideeffect has the effects that a charge is said to have, on memory that nothing else can see: it is copied with its block, loop or function, and
+ * stays otherwise where it is, as any instruction with side effects. Its purpose is to keep what has no other effect, so passes leave it alone; but the vectorisers, which take it for nothing, must not see it. What copies owe is
+ * paid together where their ways allow it (place_charges.cc).
+ *
+ * All charges are hidden from the inliner on, but for unrolling whole loops of few turns: those may have a copy that vectorises (version_loops.cc). Later only those in loops are, for unrolling, which does not look at others.
  */
 #include "passes.h"
 

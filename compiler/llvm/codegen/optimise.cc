@@ -149,11 +149,11 @@ static void addBehindVectoriser(FunctionPassManager &passes, OptimizationLevel l
  */
 static const char STANDARD[] =
     "function<eager-inv>(" SIMPLIFYCFG ",sroa<modify-cfg>,early-cse),ipsccp,globalopt,function<eager-inv>(" INSTCOMBINE "," SIMPLIFYCFG "),copy-helpers,always-inline,function(hide-all-charges),"
-    "cgscc(inline,function-attrs<skip-non-recursive-function-attrs>,function<eager-inv>(show-charges,keep-frames,keep-accesses-apart,"
+    "cgscc(inline,function-attrs<skip-non-recursive-function-attrs>,function<eager-inv>(keep-frames,keep-accesses-apart,"
     "sroa<modify-cfg>,early-cse<memssa>," SIMPLIFYCFG "," INSTCOMBINE ",tailcallelim,reassociate,"
     "loop-mssa(loop-instsimplify,loop-simplifycfg,licm<no-allowspeculation>,loop-rotate,licm,simple-loop-unswitch<trivial>),"
-    "loop(loop-idiom,indvars,extra-simple-loop-unswitch-passes,loop-deletion,loop-unroll-full),gvn," INSTCOMBINE ",hide-charges,jump-threading,show-charges,correlated-propagation,adce,dse,loop-mssa(licm),"
-    "simplifycfg<switch-range-to-icmp;switch-to-arithmetic;hoist-common-insts;sink-common-insts>,hide-all-charges),function-attrs),"
+    "show-charges,loop(loop-idiom,indvars,extra-simple-loop-unswitch-passes,loop-deletion,loop-unroll-full),gvn," INSTCOMBINE ",hide-all-charges,jump-threading,correlated-propagation,adce,dse,loop-mssa(licm),"
+    "simplifycfg<switch-range-to-icmp;switch-to-arithmetic;hoist-common-insts;sink-common-insts>),function-attrs),"
     "deadargelim,globalopt,globaldce,rpo-function-attrs,"
     "function<eager-inv>(show-charges,float2int,meter-loops,"
     "loop-vectorize," INSTCOMBINE ",simplifycfg<forward-switch-cond;switch-range-to-icmp;switch-to-arithmetic;switch-to-lookup;no-keep-loops;hoist-common-insts;sink-common-insts>,"

@@ -79,7 +79,7 @@ struct UnrollChargedPass : llvm::PassInfoMixin<UnrollChargedPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 
-/* See hide_charges.cc. Between one that hides charges, those of loops or all, and the one that shows them, nothing may run but LLVM's inliner, jump threading or unrolling, and what looks at functions as a whole. */
+/* See hide_charges.cc. Between one that hides charges, those of loops or all, and the one that shows them, no pass may run that drops llvm.sideeffect: LLVM's vectorisers do. */
 struct HideChargesPass : llvm::PassInfoMixin<HideChargesPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
