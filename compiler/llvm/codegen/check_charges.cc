@@ -14,6 +14,7 @@
 #include "llvm/IR/InstIterator.h"
 #include "llvm/IR/IntrinsicInst.h"
 #include "llvm/IR/MDBuilder.h"
+#include "llvm/Support/ErrorHandling.h"
 #include "llvm/Transforms/Utils/BasicBlockUtils.h"
 
 using namespace llvm;
@@ -44,6 +45,7 @@ PreservedAnalyses CheckChargesPass::run(Function &function, FunctionAnalysisMana
   SmallVector<CallInst *, 16> large;
   for (Instruction &inst : instructions(function)) {
     auto *call = dyn_cast<CallInst>(&inst);
+    if (call && isHiddenCharge(call)) report_fatal_error("a charge has been lost"); /* a wrong bill is worse than no artifact */
     if (call && chargeAmount(call) && !isSmallCharge(call) && !isChecked(call)) large.push_back(call);
   }
   for (CallInst *charge : large) emitCheck(charge);

@@ -12,20 +12,10 @@
 #include "passes.h"
 
 #include "llvm/Analysis/LoopInfo.h"
-#include "llvm/IR/InstIterator.h"
 
 using namespace llvm;
 
-/* Applies a change to all calls of a function. Control flow stays as it is. */
-static PreservedAnalyses changeCalls(Function &function, function_ref<bool(CallInst *)> change) {
-  bool changed = false;
-  for (Instruction &inst : make_early_inc_range(instructions(function)))
-    if (auto *call = dyn_cast<CallInst>(&inst)) changed |= change(call);
-  if (!changed) return PreservedAnalyses::all();
-  PreservedAnalyses preserved;
-  preserved.preserveSet<CFGAnalyses>();
-  return preserved;
-}
+using Change = bool (*)(CallInst *);
 
 static bool hideIfCharge(CallInst *call) {
   if (!chargeAmount(call)) return false;
@@ -33,10 +23,21 @@ static bool hideIfCharge(CallInst *call) {
   return true;
 }
 
-PreservedAnalyses HideChargesPass::run(Function &function, FunctionAnalysisManager &analyses) {
-  LoopInfo &loops = analyses.getResult<LoopAnalysis>(function);
-  return changeCalls(function, [&loops](CallInst *call) { return loops.getLoopFor(call->getParent()) && hideIfCharge(call); });
+/* Applies a change to the calls of a function, or to those in `loops`. Control flow stays as it is. */
+static PreservedAnalyses changeCalls(Function &function, Change change, const LoopInfo *loops = nullptr) {
+  bool changed = false;
+  for (BasicBlock &block : function) {
+    if (loops && !loops->getLoopFor(&block)) continue;
+    for (Instruction &inst : make_early_inc_range(block))
+      if (auto *call = dyn_cast<CallInst>(&inst)) changed |= change(call);
+  }
+  if (!changed) return PreservedAnalyses::all();
+  PreservedAnalyses preserved;
+  preserved.preserveSet<CFGAnalyses>();
+  return preserved;
 }
 
-PreservedAnalyses HideAllChargesPass::run(Function &function, FunctionAnalysisManager &) { return changeCalls(function, hideIfCharge); }
+PreservedAnalyses HideChargesPass::run(Function &function, FunctionAnalysisManager &) { return changeCalls(function, hideIfCharge); }
 PreservedAnalyses ShowChargesPass::run(Function &function, FunctionAnalysisManager &) { return changeCalls(function, showCharge); }
+PreservedAnalyses HideLoopChargesPass::run(Function &function, FunctionAnalysisManager &analyses) { return changeCalls(function, hideIfCharge, &analyses.getResult<LoopAnalysis>(function)); }
+PreservedAnalyses ShowLoopChargesPass::run(Function &function, FunctionAnalysisManager &analyses) { return changeCalls(function, showCharge, &analyses.getResult<LoopAnalysis>(function)); }

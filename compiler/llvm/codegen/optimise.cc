@@ -104,6 +104,8 @@ void hideCharge(CallInst *charge) {
   charge->eraseFromParent();
 }
 
+bool isHiddenCharge(const CallInst *call) { return call->getOperandBundle(HIDDEN).has_value(); }
+
 bool showCharge(CallInst *hidden) {
   std::optional<OperandBundleUse> amount = hidden->getOperandBundle(HIDDEN);
   if (!amount) return false;
@@ -148,16 +150,16 @@ static void addBehindVectoriser(FunctionPassManager &passes, OptimizationLevel l
  * of sieve's instructions). split-addresses: a quarter of life's. unroll-charged: 4 % of coremix's.
  */
 static const char STANDARD[] =
-    "function<eager-inv>(" SIMPLIFYCFG ",sroa<modify-cfg>,early-cse),ipsccp,globalopt,function<eager-inv>(" INSTCOMBINE "," SIMPLIFYCFG "),copy-helpers,always-inline,function(hide-all-charges),"
+    "function<eager-inv>(" SIMPLIFYCFG ",sroa<modify-cfg>,early-cse),ipsccp,globalopt,function<eager-inv>(" INSTCOMBINE "," SIMPLIFYCFG "),function(hide-charges),copy-helpers,always-inline,"
     "cgscc(inline,function-attrs<skip-non-recursive-function-attrs>,function<eager-inv>(keep-frames,keep-accesses-apart,"
     "sroa<modify-cfg>,early-cse<memssa>," SIMPLIFYCFG "," INSTCOMBINE ",tailcallelim,reassociate,"
     "loop-mssa(loop-instsimplify,loop-simplifycfg,licm<no-allowspeculation>,loop-rotate,licm,simple-loop-unswitch<trivial>),"
-    "show-charges,loop(loop-idiom,indvars,extra-simple-loop-unswitch-passes,loop-deletion,loop-unroll-full),gvn," INSTCOMBINE ",hide-all-charges,jump-threading,correlated-propagation,adce,dse,loop-mssa(licm),"
+    "show-loop-charges,loop(loop-idiom,indvars,extra-simple-loop-unswitch-passes,loop-deletion,loop-unroll-full),gvn," INSTCOMBINE ",hide-loop-charges,jump-threading,correlated-propagation,adce,dse,loop-mssa(licm),"
     "simplifycfg<switch-range-to-icmp;switch-to-arithmetic;hoist-common-insts;sink-common-insts>),function-attrs),"
     "deadargelim,globalopt,globaldce,rpo-function-attrs,"
     "function<eager-inv>(show-charges,float2int,meter-loops,"
     "loop-vectorize," INSTCOMBINE ",simplifycfg<forward-switch-cond;switch-range-to-icmp;switch-to-arithmetic;switch-to-lookup;no-keep-loops;hoist-common-insts;sink-common-insts>,"
-    "unroll-charged,hide-charges,loop-unroll<O2>,show-charges,slp-vectorizer,vector-combine," INSTCOMBINE ",loop-simplify,split-addresses,loop-mssa(licm),loop-sink,instsimplify,div-rem-pairs,sink,"
+    "unroll-charged,hide-loop-charges,loop-unroll<O2>,show-charges,slp-vectorizer,vector-combine," INSTCOMBINE ",loop-simplify,split-addresses,loop-mssa(licm),loop-sink,instsimplify,div-rem-pairs,sink,"
     "simplifycfg<switch-range-to-icmp;switch-to-arithmetic;hoist-loads-stores-with-cond-faulting;speculate-unpredictables>),globaldce";
 /*
  * The short pipeline: -O1. Wasm has been through an optimiser already, so what remains to be done is what the lowering itself leaves: helpers to inline, locals to make values, addresses to
@@ -203,7 +205,8 @@ static bool addNamed(StringRef name, FunctionPassManager &passes) {
   else if (name == "split-addresses") passes.addPass(SplitAddressesPass());
   else if (name == "unroll-charged") passes.addPass(UnrollChargedPass());
   else if (name == "hide-charges") passes.addPass(HideChargesPass());
-  else if (name == "hide-all-charges") passes.addPass(HideAllChargesPass());
+  else if (name == "hide-loop-charges") passes.addPass(HideLoopChargesPass());
+  else if (name == "show-loop-charges") passes.addPass(ShowLoopChargesPass());
   else if (name == "show-charges") passes.addPass(ShowChargesPass());
   else if (name == "meter-loops") addMetering(passes, OptimizationLevel::O2);
   else return false;

@@ -25,6 +25,7 @@ bool isSmallCharge(const llvm::CallInst *charge);
 /* Puts an intrinsic in a charge's place, and the charge back in the place of such an intrinsic; false when the call is anything else. See hide_charges.cc. */
 void hideCharge(llvm::CallInst *charge);
 bool showCharge(llvm::CallInst *hidden);
+bool isHiddenCharge(const llvm::CallInst *call);
 /* Emits `number * factor`, by a power of two as a shift: where LLVM 22's vectoriser has to make a shift of a multiplication, it does so for all lanes at once, and takes each out again for its address. */
 llvm::Value *emitMultiple(llvm::IRBuilder<> &builder, llvm::Value *number, llvm::Value *factor, bool nuw, bool nsw);
 
@@ -79,14 +80,18 @@ struct UnrollChargedPass : llvm::PassInfoMixin<UnrollChargedPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 
-/* See hide_charges.cc. Between one that hides charges, those of loops or all, and the one that shows them, no pass may run that drops llvm.sideeffect: LLVM's vectorisers do. */
+/* See hide_charges.cc. Between one that hides charges and one that shows them no pass may run that drops llvm.sideeffect: LLVM's vectorisers do. */
 struct HideChargesPass : llvm::PassInfoMixin<HideChargesPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
-struct HideAllChargesPass : llvm::PassInfoMixin<HideAllChargesPass> {
+struct ShowChargesPass : llvm::PassInfoMixin<ShowChargesPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
-struct ShowChargesPass : llvm::PassInfoMixin<ShowChargesPass> {
+/* The same, of those in loops only. What was in a loop may be outside when it has been unrolled. */
+struct HideLoopChargesPass : llvm::PassInfoMixin<HideLoopChargesPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+struct ShowLoopChargesPass : llvm::PassInfoMixin<ShowLoopChargesPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 
