@@ -106,6 +106,16 @@ void hideCharge(CallInst *charge) {
 
 bool isHiddenCharge(const CallInst *call) { return call->getOperandBundle(HIDDEN).has_value(); }
 
+const ConstantInt *hiddenCost(const CallInst *call) {
+  std::optional<OperandBundleUse> amount = call->getOperandBundle(HIDDEN);
+  return amount ? dyn_cast<ConstantInt>(amount->Inputs[0]) : nullptr;
+}
+
+void setHiddenCost(CallInst *hidden, uint64_t cost) {
+  const unsigned at = hidden->getBundleOperandsStartIndex();
+  hidden->setOperand(at, ConstantInt::get(hidden->getOperand(at)->getType(), cost));
+}
+
 bool showCharge(CallInst *hidden) {
   std::optional<OperandBundleUse> amount = hidden->getOperandBundle(HIDDEN);
   if (!amount) return false;
@@ -152,7 +162,7 @@ static void addBehindVectoriser(FunctionPassManager &passes, OptimizationLevel l
 static const char STANDARD[] =
     "function<eager-inv>(" SIMPLIFYCFG ",sroa<modify-cfg>,early-cse),ipsccp,globalopt,function<eager-inv>(" INSTCOMBINE "," SIMPLIFYCFG "),function(hide-charges),copy-helpers,always-inline,"
     "cgscc(inline,function-attrs<skip-non-recursive-function-attrs>,function<eager-inv>(keep-frames,keep-accesses-apart,"
-    "sroa<modify-cfg>,early-cse<memssa>," SIMPLIFYCFG "," INSTCOMBINE ",tailcallelim,reassociate,"
+    "sroa<modify-cfg>,early-cse<memssa>,sink-charges," SIMPLIFYCFG "," INSTCOMBINE ",tailcallelim,reassociate,"
     "loop-mssa(loop-instsimplify,loop-simplifycfg,licm<no-allowspeculation>,loop-rotate,licm,simple-loop-unswitch<trivial>),"
     "show-loop-charges,loop(loop-idiom,indvars,extra-simple-loop-unswitch-passes,loop-deletion,loop-unroll-full),gvn," INSTCOMBINE ",hide-loop-charges,jump-threading,correlated-propagation,adce,dse,loop-mssa(licm),"
     "simplifycfg<switch-range-to-icmp;switch-to-arithmetic;hoist-common-insts;sink-common-insts>),function-attrs),"
@@ -203,6 +213,7 @@ static bool addNamed(StringRef name, FunctionPassManager &passes) {
   if (name == "keep-frames") passes.addPass(KeepFramesPass());
   else if (name == "keep-accesses-apart") passes.addPass(KeepAccessesApartPass());
   else if (name == "split-addresses") passes.addPass(SplitAddressesPass());
+  else if (name == "sink-charges") passes.addPass(SinkChargesPass());
   else if (name == "unroll-charged") passes.addPass(UnrollChargedPass());
   else if (name == "hide-charges") passes.addPass(HideChargesPass());
   else if (name == "hide-loop-charges") passes.addPass(HideLoopChargesPass());

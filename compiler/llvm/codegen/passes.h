@@ -26,6 +26,9 @@ bool isSmallCharge(const llvm::CallInst *charge);
 void hideCharge(llvm::CallInst *charge);
 bool showCharge(llvm::CallInst *hidden);
 bool isHiddenCharge(const llvm::CallInst *call);
+/* The cost of a hidden charge, NULL if it is no constant or the call anything else; and another cost for it. */
+const llvm::ConstantInt *hiddenCost(const llvm::CallInst *call);
+void setHiddenCost(llvm::CallInst *hidden, uint64_t cost);
 /* Emits `number * factor`, by a power of two as a shift: where LLVM 22's vectoriser has to make a shift of a multiplication, it does so for all lanes at once, and takes each out again for its address. */
 llvm::Value *emitMultiple(llvm::IRBuilder<> &builder, llvm::Value *number, llvm::Value *factor, bool nuw, bool nsw);
 
@@ -72,6 +75,11 @@ struct RepeatDispatchPass : llvm::PassInfoMixin<RepeatDispatchPass> {
 
 /* See split_addresses.cc. Needs loop-simplify form. */
 struct SplitAddressesPass : llvm::PassInfoMixin<SplitAddressesPass> {
+  llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
+};
+
+/* See sink_charges.cc. Runs before SimplifyCFG, while charges are hidden. */
+struct SinkChargesPass : llvm::PassInfoMixin<SinkChargesPass> {
   llvm::PreservedAnalyses run(llvm::Function &function, llvm::FunctionAnalysisManager &analyses);
 };
 
