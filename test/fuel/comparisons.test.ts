@@ -29,7 +29,7 @@ const CHAINS: Record<string, string> = {
   comparisons: chain([...'abcabc'].map((arm, i) => equals(3 + 5 * i, `br $${arm}`)).join(' ') + [50, 51, 52, 53].map((value, i) => ` ${equals(value, `br $${['load', 'trap', 'host', 'a'][i]}`)}`).join('')),
   // Arms that are not left: what was asked first is known when the next is asked.
   through: [3, 4, 9, 4, 30, 31].map((value) => equals(value, add(value))).join(' '),
-  otherwise: chain([3, 4, 9, 12, 30, 31].map((value) => `local.get $x i32.const ${value} i32.ne if`).join(' ') + ' br $a ' + [1, 2, 3, 4, 5, 6].map((value) => `${add(value)} end `).join('') + equals(12, 'br $load')),
+  otherwise: chain(`${[3, 4, 9, 12, 30, 31].map((value) => `local.get $x i32.const ${value} i32.ne if`).join(' ')} br $a ${[1, 2, 3, 4, 5, 6].map((value) => `${add(value)} end`).join(' ')} ${equals(12, 'br $load')}`),
   // A comparison to which two ways lead, one of them from a range.
   shared: chain(`block $again block $next ${table(20, '$a $b $again $c $load $again $next')} end local.get $x i32.const 9 i32.sub i32.const 5 i32.lt_u br_if $again ${equals(40, 'br $again')} ${equals(41, 'br $trap')} ${equals(42, 'br $host')} br $b
     end ${equals(10, 'br $load')} ${equals(13, 'br $a')} ${equals(22, 'br $host')} ${equals(40, 'br $c')}`),
@@ -48,14 +48,14 @@ const TEXT = `(module (import "env" "look" (func $look (param i32) (result i32))
 async function compareWithV8(dear?: number) {
   const price = (name: string) => (name === 'i32.eq' && dear !== undefined ? dear : wasmtimePrice(name));
   const costTable = dear === undefined ? undefined : parseCostTable(`{"name": "dear", "cost": {"i32.eq": ${dear}}}`, 'dear.json');
-  const looked: (number | bigint)[][] = [];
+  const looked: [number, bigint][] = [];
   const bytes = Uint8Array.from(injectMetering(await assemble(TEXT), price));
-  const counted: WebAssembly.Exports = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { look: (r: number) => (looked.push([r, (counted[COUNTER] as WebAssembly.Global).value as bigint]), r + 1) } }).exports;
+  const counted: WebAssembly.Exports = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { look: (r: number) => r + looked.push([r, (counted[COUNTER] as WebAssembly.Global).value as bigint]) } }).exports;
   const counter = counted[COUNTER] as WebAssembly.Global;
   const seen = new Map<string, number>();
   for (const optLevel of [0, 1, 2, 3] as const) {
-    let notes: (number | bigint)[] = [];
-    const instance = load(await compile(TEXT, { optLevel, costTable })).instantiate({ env: { look: (r: number) => (notes.push(r, instance.fuel.consumed), r + 1) } });
+    let notes: [number, bigint][] = [];
+    const instance = load(await compile(TEXT, { optLevel, costTable })).instantiate({ env: { look: (r: number) => r + notes.push([r, instance.fuel.consumed]) } });
     for (const name of Object.keys(CHAINS)) {
       for (let x = -2; x < 70; x++) {
         for (const address of [16, 65_534]) {
@@ -66,7 +66,7 @@ async function compareWithV8(dear?: number) {
           const where = `${name}(${x}, ${address}) at level ${optLevel}`;
           assert.is(outcome(() => (instance.exports[name] as Func)(x, address)), expected, where);
           assert.is(instance.fuel.consumed - spent, (counter.value as bigint) - before, `fuel of ${where}`);
-          assert.equal(notes.map((note) => (typeof note === 'bigint' ? note - spent : note)), looked.flat().map((note) => (typeof note === 'bigint' ? note - before : note)), `what the host saw of ${where}`);
+          assert.equal(notes.map(([r, fuel]) => [r, fuel - spent]), looked.map(([r, fuel]) => [r, fuel - before]), `what the host saw of ${where}`);
           const kind = expected === 'trap' ? 'trap' : notes.length > 0 ? 'host' : 'result';
           seen.set(kind, (seen.get(kind) ?? 0) + 1);
         }
