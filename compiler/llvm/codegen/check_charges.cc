@@ -45,7 +45,7 @@ PreservedAnalyses CheckChargesPass::run(Function &function, FunctionAnalysisMana
   SmallVector<CallInst *, 16> large;
   for (Instruction &inst : instructions(function)) {
     auto *call = dyn_cast<CallInst>(&inst);
-    if (call && isHiddenCharge(call)) report_fatal_error("a charge has been lost"); /* a wrong bill is worse than no artifact */
+    if (call && isHiddenCharge(call)) report_fatal_error("a charge is still hidden"); /* a wrong bill is worse than no artifact */
     if (call && chargeAmount(call) && !isSmallCharge(call) && !isChecked(call)) large.push_back(call);
   }
   for (CallInst *charge : large) emitCheck(charge);

@@ -50,11 +50,15 @@ OwedFlow::OwedFlow(const MachineFunction &function) : function(function), summar
 /* Successors first; of those that are not known yet, round a loop, nothing is certain. */
 void OwedFlow::findCertain() {
   for (const MachineBasicBlock *block : post_order(&function)) {
-    uint64_t &certain = summaries[block->getNumber()].certain;
+    uint64_t certain = 0;
     const auto end = find_if(*block, [](const MachineInstr &inst) { return isBarrier(inst) || mayFault(inst); });
     for (const MachineInstr &inst : make_range(block->begin(), end)) certain += markedCost(inst);
-    if (end != block->end() || block->succ_empty()) continue;
-    certain += summaries[(*min_element(block->successors(), [&](auto *a, auto *b) { return summaries[a->getNumber()].certain < summaries[b->getNumber()].certain; }))->getNumber()].certain;
+    if (end == block->end() && !block->succ_empty()) {
+      uint64_t least = UINT64_MAX;
+      for (const MachineBasicBlock *successor : block->successors()) least = std::min(least, summaries[successor->getNumber()].certain);
+      certain += least;
+    }
+    summaries[block->getNumber()].certain = certain;
   }
 }
 

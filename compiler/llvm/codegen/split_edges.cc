@@ -4,8 +4,8 @@
  * What is owed at a point of machine code is the same on whatever path it was reached (place_charges.cc). An edge from a block with several successors to one with several predecessors is no place to pay in, so it
  * makes one amount of those at the ends of both blocks, and of those of other blocks around: an exit that is hardly ever taken has blocks pay that are executed each time. So an edge gets a block of its own where the
  * amounts that are best if it has differ at its ends. The block is held by a mark of no cost, which changes no sum; where it lies is decided by the pass that lays out all blocks, and what it pays by the one that
- * places charges. Before that, small loops make two turns of one (repeat_turns.cc). The amounts may also ask for costs to be
- * paid ahead, where they are certain: their marks are moved (advance_charges.cc).
+ * places charges. Before that, small loops make two turns of one (repeat_turns.cc). The amounts may also ask for costs to be paid ahead, where they are certain: their marks are
+ * moved (advance_charges.cc).
  */
 #include "split_edges.h"
 #include "advance_charges.h"
