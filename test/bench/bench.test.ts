@@ -96,6 +96,17 @@ else {
     assert.match(stderr, /no kernel or program "quickshort"; did you mean "quicksort"/);
   });
 
+  test('engines can be chosen; one that is not there is refused with the names of those that are', () => {
+    const { status, stdout, stderr } = bench(['--only', 'fib,argon2', '--engines', 'metered,unmetered']);
+    assert.is(status, 0, stderr);
+    assert.equal(stderr.match(/^engines: .*/gm), ['engines: metered, unmetered', 'engines: metered, unmetered']);
+    assert.equal(stdout.match(/^\| (kernel|program) .*/gm), ['| kernel | metered, ms | metered/unmetered |', '| program | metered, ms | metered/unmetered |']);
+    const unknown = bench(['--only', 'fib', '--engines', 'metered,v9']);
+    assert.is(unknown.status, 1);
+    assert.match(unknown.stderr, /^there is no engine "v9" here; there are metered, unmetered, plain, /m);
+    assert.match(bench(['--only', 'fib', '--engines', 'metered', '--counts']).stderr, /--engines is about times/);
+  });
+
   test('injected metering stops an exhausted module', () => withDirectory(async (dir) => {
     const wasm = join(dir, 'fib.wasm');
     await compileWasm(allKernels().find(({ name }) => name === 'fib')?.source as string, wasm);

@@ -123,13 +123,24 @@ export async function openKernelEngines(dir: string): Promise<Engine[]> {
   return [...nodeEngines(), ...await nativeEngines(dir), ...wasmtimeEngines()];
 }
 
+/**
+ * Those of some engines that have these names; without names, all. The processes of the others are left to whoever ends them all.
+ * @throws {RangeError} for a name that none of them has: it is wrong, or this machine lacks the engine.
+ */
+export function chooseEngines<T extends { readonly name: EngineName }>(engines: readonly T[], names?: readonly string[]): T[] {
+  const known = engines.map(({ name }) => name);
+  const missing = names?.find((name) => !(known as readonly string[]).includes(name));
+  if (missing !== undefined) throw new RangeError(`there is no engine ${JSON.stringify(missing)} here; there are ${known.join(', ')}`);
+  return engines.filter(({ name }) => names?.includes(name) ?? true);
+}
+
 /** The engines for programs, whose glue is JavaScript: those in Node. `sync` only counts, at -O0: programs are large, and most of a run would be building them. */
 const PROGRAM_ENGINES = NODE_ENGINES.map(({ name, kind, prepare, timed = true }) => (
   name === 'sync' ? { name, kind, prepare: compiled(name, { fuel: 'sync', optLevel: 0 }), timed: false } : { name, kind, prepare, timed }));
 
-/** Starts the engines for programs, each in a process of its own: all, or those that are timed. */
-export function openProgramEngines(timedOnly = false): Engine[] {
-  return PROGRAM_ENGINES.filter(({ timed }) => timed || !timedOnly).map((row) => ({ ...row, driver: openProgramDriver(row.kind), kind: (workload) => workload.name }));
+/** Starts the engines for programs, each in a process of its own: all, or those that are timed; with names, of these. @throws {RangeError} as `chooseEngines` does. */
+export function openProgramEngines({ timedOnly = false, names }: { timedOnly?: boolean; names?: readonly string[] } = {}): Engine[] {
+  return chooseEngines(PROGRAM_ENGINES, names).filter(({ timed }) => timed || !timedOnly).map((row) => ({ ...row, driver: openProgramDriver(row.kind), kind: (workload) => workload.name }));
 }
 
 /** Ends their processes. */

@@ -3,6 +3,7 @@
  *
  *     npm run bench -- --svg chart.svg --json results.json
  *     npm run bench -- --only fib,gemm,sqlite --rounds 21     # `kernels` and `programs` are names too
+ *     npm run bench -- --engines metered,unmetered --rounds 41   # one ratio, exactly
  *     npm run bench -- --check                                # against the committed results; fails when a ratio is worse beyond its interval
  *     npm run bench -- --counts                               # instructions instead of times, counted by valgrind
  *     WASMTIME_PYTHON=venv/bin/python npm run bench           # with wasmtime
@@ -16,7 +17,7 @@ import yargs from 'yargs';
 import { type Compiler, openCompiler } from '../../compiler/index.js';
 import { drawChart } from './chart.js';
 import { countAll, findGrowth, formatCounts, parseCounts } from './counts.js';
-import { closeEngines, openKernelEngines, openProgramEngines } from './engines.js';
+import { chooseEngines, closeEngines, openKernelEngines, openProgramEngines } from './engines.js';
 import { SOURCE_DIR } from './kernels.js';
 import { type MeasureOptions, type Measurement, measureAll, measureSittings, prepareAll } from './measure.js';
 import { findRegressions, formatMarkdown, parseResults, type Results, summarize } from './report.js';
@@ -32,6 +33,7 @@ function parseArguments(args: readonly string[]) {
     .scriptName('npm run bench --')
     .usage('$0 [options]\n\nTimes the kernels of test/bench/kernels and programs from npm packages in all engines, interleaved, and prints ratios of CPU time.')
     .option('only', { type: 'string', describe: 'kernels and programs, separated by commas; "kernels" and "programs" are all of a kind' })
+    .option('engines', { type: 'string', describe: 'time only these engines, separated by commas' })
     .option('rounds', { type: 'number', describe: 'rounds of measurement [9; 3 with --quick]' })
     .option('quick', { type: 'boolean', default: false, describe: 'smaller and fewer: to see whether everything works' })
     .option('counts', { type: 'boolean', default: false, describe: 'count instructions (needs valgrind) instead of timing' })
@@ -53,18 +55,19 @@ function showProgress(message: string): void {
   else if (!/^round .*: /.test(message)) process.stderr.write(`${message}\n`);
 }
 
-/** Prepares and times some workloads. Engines are started for them, and ended. */
-async function measure(kind: keyof Choice, workloads: readonly Workload[], compiler: Compiler, options: MeasureOptions): Promise<Measurement> {
+/** Prepares and times some workloads in the engines of these names, or in all. Engines are started for them, and ended. */
+async function measure(kind: keyof Choice, workloads: readonly Workload[], compiler: Compiler, names: readonly string[] | undefined, options: MeasureOptions): Promise<Measurement> {
   if (workloads.length === 0) return { times: new Map(), consumed: new Map() };
-  const engines = kind === 'kernels' ? await openKernelEngines(options.dir) : openProgramEngines();
+  const started = kind === 'kernels' ? await openKernelEngines(options.dir) : openProgramEngines({ names });
   try {
+    const engines = chooseEngines(started, names);
     options.onProgress(`engines: ${engines.filter((engine) => engine.timed).map((engine) => engine.name).join(', ')}`);
     const prepared = await prepareAll(workloads, engines, compiler, options);
     if (kind === 'kernels') return await measureAll(workloads, engines, options);
-    closeEngines(engines);
-    return await measureSittings(workloads, () => openProgramEngines(true), prepared, options);
+    closeEngines(started);
+    return await measureSittings(workloads, () => openProgramEngines({ timedOnly: true, names }), prepared, options);
   } finally {
-    closeEngines(engines);
+    closeEngines(started);
   }
 }
 
@@ -72,10 +75,11 @@ async function time({ kernels, programs }: Choice, args: Arguments, dir: string,
   const handicap = args.handicap?.split(',') ?? [];
   const effort = args.quick ? { calls: 1, warmUp: 1, pieces: 1, scale: 0.25 } : { calls: 2, warmUp: 2, pieces: 3, scale: 1 };
   const options: MeasureOptions = { rounds, ...effort, dir, handicap, onProgress: showProgress };
+  const engines = args.engines?.split(',');
   const compiler = await openCompiler({ workers: 2 });
   try {
-    const ofKernels = await measure('kernels', kernels, compiler, options);
-    const ofPrograms = await measure('programs', programs, compiler, options);
+    const ofKernels = await measure('kernels', kernels, compiler, engines, options);
+    const ofPrograms = await measure('programs', programs, compiler, engines, options);
     return summarize(ofKernels, ofPrograms, rounds);
   } finally {
     await compiler.close();
@@ -111,6 +115,7 @@ async function runCounts(choice: Choice, args: Arguments, dir: string): Promise<
 
 async function main(args: Arguments): Promise<number> {
   if (!await findTool(CLANG)) throw new Error(`the benchmark needs ${CLANG} and lld-22 (apt-get install ${CLANG} lld-22)`);
+  if (args.counts && args.engines !== undefined) throw new RangeError('--engines is about times; instructions are counted of metered and unmetered code');
   const choice = chooseWorkloads(args.only?.split(','));
   if (args.handicap !== undefined) chooseWorkloads(args.handicap.split(','));
   const dir = args.keep ?? mkdtempSync(join(tmpdir(), 'wasm-aot-bench-'));
