@@ -270,6 +270,40 @@ test('counted loops: results, traps, memory and fuel as on V8 with a counter', a
   assert.ok(traps > 300, `both outcomes are met: ${traps} traps`);
 });
 
+/** A loop over static arrays, near each other: two to five accesses, each with a start, a step and a width of its own. */
+function someArrays(random: Random, name: string): string {
+  const accesses = Array.from({ length: 2 + random.below(4) }, () => {
+    const address = `(i32.add (i32.const ${64 + random.below(120)}) (i32.mul (local.get $i) (i32.const ${random.pick([0, 0, 1, 2, 4, 8, 16, -1])})))`;
+    const width = random.pick(['8', '16', '32', '']);
+    return random.oneIn(2)
+      ? `(i64.store${width} align=1 ${address} (i64.add (local.get $sum) (i64.extend_i32_u (local.get $i))))`
+      : `(local.set $sum (i64.add (i64.rotl (local.get $sum) (i64.const 7)) (i64.load${width && `${width}_s`} align=1 ${address})))`;
+  });
+  return `(func (export "${name}") (result i64) (local $i i32) (local $sum i64)
+    loop ${accesses.join(' ')} (br_if 0 (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const ${1 + random.below(24)}))) end local.get $sum)`;
+}
+
+test('static arrays, of which some meet: results, memory and fuel as on V8 with a counter', async () => {
+  const random = new Random(20_261_201), names = Array.from({ length: 150 }, (_, i) => `f${i}`);
+  const text = `(module (memory (export "memory") 1 1) ${names.map((name) => someArrays(random, name)).join('\n')})`;
+  const oracle = new WebAssembly.Instance(new WebAssembly.Module(Uint8Array.from(injectMetering(await assemble(text))))).exports;
+  const counter = oracle[COUNTER] as WebAssembly.Global;
+  const levels: Instance[] = [];
+  for (const optLevel of [1, 2, 3] as const) levels.push(load(await compile(text, { optLevel })).instantiate());
+  const memories = [oracle, ...levels.map(({ exports }) => exports)].map(({ memory }) => memory as WebAssembly.Memory);
+  for (const name of names) {
+    const bytes = random.bytes(1024);
+    for (const memory of memories) new Uint8Array(memory.buffer).set(bytes);
+    const before = counter.value as bigint, expected = (oracle[name] as Func)(), consumed = (counter.value as bigint) - before;
+    for (const [level, { exports, fuel }] of levels.entries()) {
+      const spent = fuel.consumed;
+      assert.is((exports[name] as Func)(), expected, `${name} at -O${level + 1}`);
+      assert.is(fuel.consumed - spent, consumed, `fuel of ${name} at -O${level + 1}`);
+      assert.is(hash(exports.memory as WebAssembly.Memory), hash(oracle.memory as WebAssembly.Memory), `memory after ${name} at -O${level + 1}`);
+    }
+  }
+});
+
 test('a counted loop has a copy without charges and checks, which vectorises', async () => {
   const text = `(module (memory 2 2) (func (export "f") ${LOOPS.store}))`;
   const ir = async (optLevel: 0 | 2) => Buffer.from((await build(await assemble(text), { optLevel, emit: 'ir' })).artifact).toString();
@@ -304,10 +338,10 @@ test('a nest whose inner loop runs differently often is asked once as well, and 
   assert.match(await ir('slopeFixedBelow'), /load volatile/);
 });
 
-test('streams that move differently are compared before the loop, which then vectorises', async () => {
+for (const optLevel of [2, 3] as const) test(`streams that move differently are compared before the loop, which then vectorises, at -O${optLevel}`, async () => {
   for (const name of ['overlapGather', 'overlapScatter', 'overlapSum']) {
     const text = `(module (memory 2 2) (func (export "f") ${LOOPS[name]}))`;
-    const ir = Buffer.from((await build(await assemble(text), { optLevel: 2, emit: 'ir' })).artifact).toString();
+    const ir = Buffer.from((await build(await assemble(text), { optLevel, emit: 'ir' })).artifact).toString();
     assert.match(ir, /<\d+ x i32>/, name);
     assert.match(ir, /vector\.memcheck/, name);
   }

@@ -384,19 +384,17 @@ private:
     RecursivelyDeleteTriviallyDeadInstructions(condition);
   }
 
+  /* Streams that may meet, directly or by way of others, have one region. */
   void findRegions() {
     SmallVector<std::pair<APInt, APInt>, 8> ranges;
+    for (const Stream &stream : nest.streams) ranges.push_back(nest.rangeOf(stream));
+    IntEqClasses meeting((unsigned)ranges.size());
+    for (unsigned i = 0; i < ranges.size(); i++)
+      for (unsigned k = 0; k < i; k++)
+        if (nest.streams[i].base != nest.streams[k].base || (ranges[i].first.slt(ranges[k].second) && ranges[k].first.slt(ranges[i].second))) meeting.join(i, k);
+    meeting.compress();
     region.clear();
-    for (const Stream &stream : nest.streams) {
-      region.push_back((unsigned)region.size());
-      ranges.push_back(nest.rangeOf(stream));
-      for (unsigned i = 0; i + 1 < region.size(); i++) {
-        bool apart = nest.streams[i].base == stream.base && (ranges[i].second.sle(ranges.back().first) || ranges.back().second.sle(ranges[i].first));
-        if (apart || region[i] == region.back()) continue;
-        for (unsigned &one : region)
-          if (one == region[i]) one = region.back();
-      }
-    }
+    for (unsigned i = 0; i < ranges.size(); i++) region.push_back(meeting[i]);
   }
 
   /* By how much a stream moves in each iteration of a loop; NULL when it does not. */
