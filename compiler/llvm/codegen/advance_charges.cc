@@ -9,7 +9,6 @@
 #include "advance_charges.h"
 #include "owed_flow.h"
 
-#include "llvm/ADT/IntEqClasses.h"
 #include "llvm/ADT/PostOrderIterator.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/CodeGen/MachineFunction.h"
@@ -22,20 +21,13 @@ namespace {
 class Advancer {
 public:
   Advancer(MachineFunction &function, ArrayRef<OwedAround> owed, const MachineInstr &mark)
-      : function(function), like(function.CloneMachineInstr(&mark)), leading(function.getNumBlockIDs(), 0), isOpen(function.getNumBlockIDs(), false) {
-    bundles.grow(2 * function.getNumBlockIDs());
-    for (const MachineBasicBlock &block : function)
-      for (const MachineBasicBlock *successor : block.successors()) bundles.join(2 * block.getNumber() + 1, 2 * successor->getNumber());
-    bundles.compress();
-    moved.assign(bundles.getNumClasses(), UINT64_MAX);
-    auto allow = [&](unsigned edges, int64_t amount) { moved[edges] = std::min(moved[edges], (uint64_t)std::max(-amount, INT64_C(0))); };
-    allow(into(function.front()), 0);
+      : function(function), like(function.CloneMachineInstr(&mark)), leading(function.getNumBlockIDs()), bundles(function), moved(bundles.count(), UINT64_MAX) {
+    auto allow = [&](unsigned bundle, int64_t amount) { moved[bundle] = std::min(moved[bundle], (uint64_t)std::max(-amount, INT64_C(0))); };
+    allow(bundles.into(function.front()), 0);
     for (const MachineBasicBlock &block : function) {
-      allow(into(block), owed[block.getNumber()].into);
-      allow(outOf(block), block.succ_empty() ? 0 : owed[block.getNumber()].outOf);
-      const auto end = find_if(block, isEnd);
-      for (const MachineInstr &inst : make_range(block.begin(), end)) leading[block.getNumber()] += markedCost(inst);
-      isOpen[block.getNumber()] = end == block.end();
+      allow(bundles.into(block), owed[block.getNumber()].into);
+      allow(bundles.outOf(block), block.succ_empty() ? 0 : owed[block.getNumber()].outOf);
+      leading[block.getNumber()] = leadingMarks(block);
     }
   }
 
@@ -45,7 +37,7 @@ public:
     if (none_of(moved, [](uint64_t amount) { return amount > 0; })) return false;
     restrict();
     for (MachineBasicBlock &block : function) {
-      uint64_t take = moved[into(block)], put = moved[outOf(block)], own = std::min(take, leading[block.getNumber()]);
+      uint64_t take = moved[bundles.into(block)], put = moved[bundles.outOf(block)], own = std::min(take, leading[block.getNumber()].cost);
       if (own > 0) takeFrom(block, own);
       if (put > take - own) putInto(block, put - (take - own));
     }
@@ -55,23 +47,19 @@ public:
 private:
   MachineFunction &function;
   MachineInstr *like; /* a mark that cannot be erased */
-  std::vector<uint64_t> leading; /* by block number: the costs that are passed there before anything may fault, and whether nothing there may */
-  std::vector<bool> isOpen;
-  IntEqClasses bundles; /* of edges, as in owed_flow.h */
+  std::vector<LeadingMarks> leading; /* by block number */
+  EdgeBundles bundles;
   std::vector<uint64_t> moved; /* by bundle */
-
-  unsigned into(const MachineBasicBlock &block) const { return bundles[2 * block.getNumber()]; }
-  unsigned outOf(const MachineBasicBlock &block) const { return bundles[2 * block.getNumber() + 1]; }
-  static bool isEnd(const MachineInstr &inst) { return isBarrier(inst) || mayFault(inst); }
 
   /* A block can give away what it has, and what it is given. The amounts fall, and settle at what is least on some way: in as many rounds as there are blocks, if not before. */
   void restrict() {
     for (bool changed = true; changed;) {
       changed = false;
       for (const MachineBasicBlock *block : post_order(&function)) {
-        uint64_t most = leading[block->getNumber()] + (isOpen[block->getNumber()] ? moved[outOf(*block)] : 0);
-        if (moved[into(*block)] <= most) continue;
-        moved[into(*block)] = most;
+        const LeadingMarks &own = leading[block->getNumber()];
+        uint64_t most = own.cost + (own.isAll ? moved[bundles.outOf(*block)] : 0);
+        if (moved[bundles.into(*block)] <= most) continue;
+        moved[bundles.into(*block)] = most;
         changed = true;
       }
     }
@@ -92,7 +80,7 @@ private:
   /* To the last mark, if nothing that may fault comes after it. */
   void putInto(MachineBasicBlock &block, uint64_t amount) const {
     for (MachineInstr &inst : reverse(block)) {
-      if (isEnd(inst)) break;
+      if (isBarrier(inst) || mayFault(inst)) break;
       if (!isMark(inst)) continue;
       cost(inst).setImm((int64_t)(markedCost(inst) + amount));
       return;

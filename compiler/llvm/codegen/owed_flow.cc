@@ -30,6 +30,27 @@ bool mayFault(const MachineInstr &inst) {
   return inst.memoperands_empty() || any_of(inst.memoperands(), [](const MachineMemOperand *access) { return access->isVolatile() || access->isAtomic(); });
 }
 
+LeadingMarks leadingMarks(const MachineBasicBlock &block) {
+  LeadingMarks marks;
+  const auto end = find_if(block, [](const MachineInstr &inst) { return isBarrier(inst) || mayFault(inst); });
+  for (const MachineInstr &inst : make_range(block.begin(), end)) marks.cost += markedCost(inst);
+  marks.isAll = end == block.end();
+  return marks;
+}
+
+EdgeBundles::EdgeBundles(const MachineFunction &function, ArrayRef<OwedEdge> apart) {
+  DenseSet<std::pair<const MachineBasicBlock *, const MachineBasicBlock *>> isApart;
+  for (const OwedEdge &edge : apart) isApart.insert({edge.from, edge.to});
+  classes.grow(2 * function.getNumBlockIDs());
+  for (const MachineBasicBlock &block : function)
+    for (const MachineBasicBlock *successor : block.successors())
+      if (!isApart.contains({&block, successor})) classes.join(2 * block.getNumber() + 1, 2 * successor->getNumber());
+  classes.compress();
+}
+
+unsigned EdgeBundles::into(const MachineBasicBlock &block) const { return classes[2 * block.getNumber()]; }
+unsigned EdgeBundles::outOf(const MachineBasicBlock &block) const { return classes[2 * block.getNumber() + 1]; }
+
 OwedFlow::OwedFlow(const MachineFunction &function) : function(function), summaries(function.getNumBlockIDs()) {
   for (const MachineBasicBlock &block : function) {
     Summary &summary = summaries[block.getNumber()];
@@ -50,61 +71,45 @@ OwedFlow::OwedFlow(const MachineFunction &function) : function(function), summar
 /* Successors first; of those that are not known yet, round a loop, nothing is certain. */
 void OwedFlow::findCertain() {
   for (const MachineBasicBlock *block : post_order(&function)) {
-    uint64_t certain = 0;
-    const auto end = find_if(*block, [](const MachineInstr &inst) { return isBarrier(inst) || mayFault(inst); });
-    for (const MachineInstr &inst : make_range(block->begin(), end)) certain += markedCost(inst);
-    if (end == block->end() && !block->succ_empty()) {
+    LeadingMarks marks = leadingMarks(*block);
+    if (marks.isAll && !block->succ_empty()) {
       uint64_t least = UINT64_MAX;
       for (const MachineBasicBlock *successor : block->successors()) least = std::min(least, summaries[successor->getNumber()].certain);
-      certain += least;
+      marks.cost += least;
     }
-    summaries[block->getNumber()].certain = certain;
+    summaries[block->getNumber()].certain = marks.cost;
   }
 }
 
-unsigned OwedFlow::into(const MachineBasicBlock &block) const { return bundles[2 * block.getNumber()]; }
-unsigned OwedFlow::outOf(const MachineBasicBlock &block) const { return bundles[2 * block.getNumber() + 1]; }
-
 void OwedFlow::choose(const GuessedFrequencies *frequencies) {
-  joinEdges({});
-  chooseAmounts(frequencies, {}, std::vector<uint64_t>(bundles.getNumClasses(), 0));
+  bundles.emplace(function);
+  chooseAmounts(frequencies, {}, std::vector<uint64_t>(bundles->count(), 0));
 }
 
 void OwedFlow::chooseIdeal(const GuessedFrequencies &frequencies, ArrayRef<OwedEdge> apart) {
   findCertain();
-  joinEdges(apart);
-  std::vector<uint64_t> ahead(bundles.getNumClasses(), MAX_OWED);
+  bundles.emplace(function, apart);
+  std::vector<uint64_t> ahead(bundles->count(), MAX_OWED);
   auto allow = [&](unsigned place, uint64_t amount) { ahead[place] = std::min(ahead[place], amount); };
-  allow(into(function.front()), 0);
+  allow(bundles->into(function.front()), 0);
   for (const MachineBasicBlock &block : function) {
-    allow(into(block), summaries[block.getNumber()].certain);
-    if (block.succ_empty()) allow(outOf(block), 0);
+    allow(bundles->into(block), summaries[block.getNumber()].certain);
+    if (block.succ_empty()) allow(bundles->outOf(block), 0);
   }
-  for (const OwedEdge &edge : apart) allow(outOf(*edge.from), summaries[edge.to->getNumber()].certain);
+  for (const OwedEdge &edge : apart) allow(bundles->outOf(*edge.from), summaries[edge.to->getNumber()].certain);
   chooseAmounts(&frequencies, apart, ahead);
 }
 
-void OwedFlow::joinEdges(ArrayRef<OwedEdge> apart) {
-  DenseSet<std::pair<const MachineBasicBlock *, const MachineBasicBlock *>> isApart;
-  for (const OwedEdge &edge : apart) isApart.insert({edge.from, edge.to});
-  bundles.clear();
-  bundles.grow(2 * function.getNumBlockIDs());
-  for (const MachineBasicBlock &block : function)
-    for (const MachineBasicBlock *successor : block.successors())
-      if (!isApart.contains({&block, successor})) bundles.join(2 * block.getNumber() + 1, 2 * successor->getNumber());
-  bundles.compress();
-}
-
 void OwedFlow::chooseAmounts(const GuessedFrequencies *frequencies, ArrayRef<OwedEdge> apart, const std::vector<uint64_t> &ahead) {
-  const unsigned zero = into(function.front());
+  const unsigned zero = bundles->into(function.front());
   std::vector<OwedRun> runs;
   for (const MachineBasicBlock &block : function) {
     const Summary &summary = summaries[block.getNumber()];
     uint64_t frequency = frequencies ? frequencies->ofBlock(block) : 1;
-    if (summary.hasBarrier) runs.push_back({into(block), zero, summary.first, frequency});
-    if (!block.succ_empty()) runs.push_back({summary.hasBarrier ? zero : into(block), outOf(block), summary.last, frequency});
+    if (summary.hasBarrier) runs.push_back({bundles->into(block), zero, summary.first, frequency});
+    if (!block.succ_empty()) runs.push_back({summary.hasBarrier ? zero : bundles->into(block), bundles->outOf(block), summary.last, frequency});
   }
-  for (const OwedEdge &edge : apart) runs.push_back({outOf(*edge.from), into(*edge.to), 0, SaturatingMultiply(edge.frequency, UINT64_C(2))});
+  for (const OwedEdge &edge : apart) runs.push_back({bundles->outOf(*edge.from), bundles->into(*edge.to), 0, SaturatingMultiply(edge.frequency, UINT64_C(2))});
   owed = chooseOwedAmounts(ahead, zero, std::move(runs), MAX_OWED);
   /* A wrong bill is worse than no artifact. */
   if (owed[zero] != 0 || any_of(zip_equal(owed, ahead), [](const auto &place) { return std::get<0>(place) > MAX_OWED || std::get<0>(place) < -(int64_t)std::get<1>(place); })) report_fatal_error("no such amount can stay unpaid");

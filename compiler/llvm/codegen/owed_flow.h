@@ -6,6 +6,7 @@
 #include "llvm/ADT/IntEqClasses.h"
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace llvm {
@@ -25,10 +26,32 @@ bool isBarrier(const llvm::MachineInstr &inst);
 /* Whether it may fault or trap. Accesses that are not volatile cannot: the frame's, and those of a loop whose bounds have been checked. */
 bool mayFault(const llvm::MachineInstr &inst);
 
+/* What is passed at a block's start before anything may fault or look at the register, and whether that is all of the block. */
+struct LeadingMarks {
+  uint64_t cost = 0;
+  bool isAll = false;
+};
+LeadingMarks leadingMarks(const llvm::MachineBasicBlock &block);
+
 /* An edge between two blocks, and how often it is taken. */
 struct OwedEdge {
   llvm::MachineBasicBlock *from, *to;
   uint64_t frequency;
+};
+
+/* The edges of a machine function, in bundles: all out of a block are in one, and all into a block. */
+class EdgeBundles {
+public:
+  /* Edges of `apart` join nothing: each stands between two bundles. */
+  explicit EdgeBundles(const llvm::MachineFunction &function, llvm::ArrayRef<OwedEdge> apart = {});
+
+  unsigned count() const { return classes.getNumClasses(); }
+  /* The numbers of the bundles, below `count()`, of the edges into and out of a block. */
+  unsigned into(const llvm::MachineBasicBlock &block) const;
+  unsigned outOf(const llvm::MachineBasicBlock &block) const;
+
+private:
+  llvm::IntEqClasses classes; /* of 2 x block number (the edges into it) and 2 x block number + 1 (those out of it) */
 };
 
 /* What is owed between the blocks of a machine function. See place_charges.cc. */
@@ -42,8 +65,8 @@ public:
   /* As if something could be paid on each of `apart` as well: at twice the price of a payment in a block, since it would take a jump. And as if marks could be moved to before an edge if they are certain to be passed after it,
    * before anything may fault: an amount may be negative by as much. */
   void chooseIdeal(const GuessedFrequencies &frequencies, llvm::ArrayRef<OwedEdge> apart);
-  int64_t owedInto(const llvm::MachineBasicBlock &block) const { return owed[into(block)]; }
-  int64_t owedOutOf(const llvm::MachineBasicBlock &block) const { return owed[outOf(block)]; }
+  int64_t owedInto(const llvm::MachineBasicBlock &block) const { return owed[bundles->into(block)]; }
+  int64_t owedOutOf(const llvm::MachineBasicBlock &block) const { return owed[bundles->outOf(block)]; }
 
 private:
   /* What the marks of a block come to: up to its first barrier, and after its last; the same where there is none. And what is certain to be passed from its start on, in it or after it, before anything may fault. */
@@ -54,15 +77,12 @@ private:
 
   const llvm::MachineFunction &function;
   bool anyMark = false;
-  std::vector<Summary> summaries; /* by block number, as all of these */
-  llvm::IntEqClasses bundles;     /* of 2 x number (the edges into a block) and 2 x number + 1 (those out of it) */
-  std::vector<int64_t> owed;      /* by bundle */
+  std::vector<Summary> summaries; /* by block number */
+  std::optional<EdgeBundles> bundles; /* since amounts were chosen */
+  std::vector<int64_t> owed; /* by bundle */
 
   void findCertain();
-  void joinEdges(llvm::ArrayRef<OwedEdge> apart);
   void chooseAmounts(const GuessedFrequencies *frequencies, llvm::ArrayRef<OwedEdge> apart, const std::vector<uint64_t> &ahead);
-  unsigned into(const llvm::MachineBasicBlock &block) const;
-  unsigned outOf(const llvm::MachineBasicBlock &block) const;
 };
 
 #endif
