@@ -270,20 +270,21 @@ test('counted loops: results, traps, memory and fuel as on V8 with a counter', a
   assert.ok(traps > 300, `both outcomes are met: ${traps} traps`);
 });
 
-/** A loop over static arrays, near each other: two to five accesses, each with a start, a step and a width of its own. */
+/** A loop over arrays near each other, static ones or at an address that is passed: two to five accesses, each with a start, a step and a width of its own. */
 function someArrays(random: Random, name: string): string {
   const accesses = Array.from({ length: 2 + random.below(4) }, () => {
-    const address = `(i32.add (i32.const ${64 + random.below(120)}) (i32.mul (local.get $i) (i32.const ${random.pick([0, 0, 1, 2, 4, 8, 16, -1])})))`;
+    const start = random.oneIn(4) ? `(i32.add (local.get $p) (i32.const ${random.below(60)}))` : `(i32.const ${64 + random.below(120)})`;
+    const address = `(i32.add ${start} (i32.mul (local.get $i) (i32.const ${random.pick([0, 0, 1, 2, 4, 8, 16, -1])})))`;
     const width = random.pick(['8', '16', '32', '']);
     return random.oneIn(2)
       ? `(i64.store${width} align=1 ${address} (i64.add (local.get $sum) (i64.extend_i32_u (local.get $i))))`
       : `(local.set $sum (i64.add (i64.rotl (local.get $sum) (i64.const 7)) (i64.load${width && `${width}_s`} align=1 ${address})))`;
   });
-  return `(func (export "${name}") (result i64) (local $i i32) (local $sum i64)
+  return `(func (export "${name}") (param $p i32) (result i64) (local $i i32) (local $sum i64)
     loop ${accesses.join(' ')} (br_if 0 (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const ${1 + random.below(24)}))) end local.get $sum)`;
 }
 
-test('static arrays, of which some meet: results, memory and fuel as on V8 with a counter', async () => {
+test('arrays, of which some meet: results, traps, memory and fuel as on V8 with a counter', async () => {
   const random = new Random(20_261_201), names = Array.from({ length: 150 }, (_, i) => `f${i}`);
   const text = `(module (memory (export "memory") 1 1) ${names.map((name) => someArrays(random, name)).join('\n')})`;
   const oracle = new WebAssembly.Instance(new WebAssembly.Module(Uint8Array.from(injectMetering(await assemble(text))))).exports;
@@ -291,15 +292,15 @@ test('static arrays, of which some meet: results, memory and fuel as on V8 with 
   const levels: Instance[] = [];
   for (const optLevel of [1, 2, 3] as const) levels.push(load(await compile(text, { optLevel })).instantiate());
   const memories = [oracle, ...levels.map(({ exports }) => exports)].map(({ memory }) => memory as WebAssembly.Memory);
-  for (const name of names) {
+  for (const [name, address] of names.flatMap((name) => [32 + random.below(160), 65_536 - random.below(200)].map((address) => [name, address] as const))) {
     const bytes = random.bytes(1024);
     for (const memory of memories) new Uint8Array(memory.buffer).set(bytes);
-    const before = counter.value as bigint, expected = (oracle[name] as Func)(), consumed = (counter.value as bigint) - before;
+    const before = counter.value as bigint, expected = outcome(() => (oracle[name] as Func)(address)), consumed = (counter.value as bigint) - before;
     for (const [level, { exports, fuel }] of levels.entries()) {
-      const spent = fuel.consumed;
-      assert.is((exports[name] as Func)(), expected, `${name} at -O${level + 1}`);
-      assert.is(fuel.consumed - spent, consumed, `fuel of ${name} at -O${level + 1}`);
-      assert.is(hash(exports.memory as WebAssembly.Memory), hash(oracle.memory as WebAssembly.Memory), `memory after ${name} at -O${level + 1}`);
+      const spent = fuel.consumed, where = `${name}(${address}) at -O${level + 1}`;
+      assert.is(outcome(() => (exports[name] as Func)(address)), expected, where);
+      assert.is(fuel.consumed - spent, consumed, `fuel of ${where}`);
+      assert.is(hash(exports.memory as WebAssembly.Memory), hash(oracle.memory as WebAssembly.Memory), `memory after ${where}`);
     }
   }
 });
