@@ -179,12 +179,12 @@ test('what all ways out of a function do in the end costs each nothing of its ow
   assert.is(payments(code), 5, 'each way out pays once, and each turn');
 });
 
-test('functions are inlined as without metering', async () => {
+for (const optLevel of [2, 3] as const) test(`functions are inlined as without metering at -O${optLevel}`, async () => {
   const step = (i: number) => `(if (i32.and (local.get $n) (i32.const ${1 << i})) (then (i32.store offset=${i * 4} (local.get $at) (local.get $n))))`;
   const calls = async (fuel: 'outband' | 'none', steps: number) => {
     const text = `(module (memory 1) (func $inner (param $at i32) (param $n i32) ${Array.from({ length: steps }, (_, i) => step(i)).join(' ')})
       ${['a', 'b'].map((name) => `(func (export "${name}") (param i32 i32) (call $inner (local.get 0) (local.get 1)))`).join(' ')})`;
-    const { artifact } = await build(await assemble(text), { emit: 'asm', target: 'x86_64-unknown-linux-gnu', optLevel: 2, fuel });
+    const { artifact } = await build(await assemble(text), { emit: 'asm', target: 'x86_64-unknown-linux-gnu', optLevel, fuel });
     return Buffer.from(artifact).toString().match(/^\tcallq\t(?!\*)/gm)?.length ?? 0;
   };
   const sizes = Array.from({ length: 16 }, (_, i) => 1 + i), unmetered = await Promise.all(sizes.map((steps) => calls('none', steps)));
