@@ -48,7 +48,7 @@ private:
   MachineFunction &function;
   MachineInstr *like; /* a mark that cannot be erased */
   std::vector<LeadingMarks> leading; /* by block number */
-  EdgeBundles bundles;
+  OwedBundles bundles;
   std::vector<uint64_t> moved; /* by bundle */
 
   /* A block can give away what it has, and what it is given. The amounts fall, and settle at what is least on some way: in as many rounds as there are blocks, if not before. */

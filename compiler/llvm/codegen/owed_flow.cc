@@ -38,7 +38,7 @@ LeadingMarks leadingMarks(const MachineBasicBlock &block) {
   return marks;
 }
 
-EdgeBundles::EdgeBundles(const MachineFunction &function, ArrayRef<OwedEdge> apart) {
+OwedBundles::OwedBundles(const MachineFunction &function, ArrayRef<OwedEdge> apart) {
   DenseSet<std::pair<const MachineBasicBlock *, const MachineBasicBlock *>> isApart;
   for (const OwedEdge &edge : apart) isApart.insert({edge.from, edge.to});
   classes.grow(2 * function.getNumBlockIDs());
@@ -48,8 +48,8 @@ EdgeBundles::EdgeBundles(const MachineFunction &function, ArrayRef<OwedEdge> apa
   classes.compress();
 }
 
-unsigned EdgeBundles::into(const MachineBasicBlock &block) const { return classes[2 * block.getNumber()]; }
-unsigned EdgeBundles::outOf(const MachineBasicBlock &block) const { return classes[2 * block.getNumber() + 1]; }
+unsigned OwedBundles::into(const MachineBasicBlock &block) const { return classes[2 * block.getNumber()]; }
+unsigned OwedBundles::outOf(const MachineBasicBlock &block) const { return classes[2 * block.getNumber() + 1]; }
 
 OwedFlow::OwedFlow(const MachineFunction &function) : function(function), summaries(function.getNumBlockIDs()) {
   for (const MachineBasicBlock &block : function) {

@@ -40,10 +40,10 @@ struct OwedEdge {
 };
 
 /* The edges of a machine function, in bundles: all out of a block are in one, and all into a block. */
-class EdgeBundles {
+class OwedBundles {
 public:
   /* Edges of `apart` join nothing: each stands between two bundles. */
-  explicit EdgeBundles(const llvm::MachineFunction &function, llvm::ArrayRef<OwedEdge> apart = {});
+  explicit OwedBundles(const llvm::MachineFunction &function, llvm::ArrayRef<OwedEdge> apart = {});
 
   unsigned count() const { return classes.getNumClasses(); }
   /* The numbers of the bundles, below `count()`, of the edges into and out of a block. */
@@ -78,7 +78,7 @@ private:
   const llvm::MachineFunction &function;
   bool anyMark = false;
   std::vector<Summary> summaries; /* by block number */
-  std::optional<EdgeBundles> bundles; /* since amounts were chosen */
+  std::optional<OwedBundles> bundles; /* since amounts were chosen */
   std::vector<int64_t> owed; /* by bundle */
 
   void findCertain();
