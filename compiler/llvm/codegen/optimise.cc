@@ -179,7 +179,7 @@ static const char LARGE[] = "copy-helpers,always-inline,function<eager-inv>(sroa
 /* For functions of any size: helpers inlined, locals made values. */
 static const char PLAIN[] = "copy-helpers,always-inline,function(sroa,early-cse)";
 /* -O0: helpers inlined. */
-static const char NONE[] = "copy-helpers,always-inline,cgscc(function(keep-frames,keep-accesses-apart))";
+static const char NONE[] = "copy-helpers,always-inline,function(keep-frames,keep-accesses-apart)";
 
 /* What every pipeline ends with. */
 static void addLast(ModulePassManager &passes, bool merge) {
