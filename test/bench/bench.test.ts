@@ -104,6 +104,9 @@ else {
     const unknown = bench(['--only', 'fib', '--engines', 'metered,v9']);
     assert.is(unknown.status, 1);
     assert.match(unknown.stderr, /^there is no engine "v9" here; there are metered, unmetered, plain, /m);
+    const ofKernelsOnly = bench(['--only', 'fib,argon2', '--engines', 'metered,native']);
+    assert.is(ofKernelsOnly.status, 1);
+    assert.match(ofKernelsOnly.stderr, /^there is no engine "native" here;/, 'before anything is timed');
     assert.match(bench(['--only', 'fib', '--engines', 'metered', '--counts']).stderr, /--engines is about times/);
   });
 

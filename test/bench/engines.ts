@@ -135,7 +135,7 @@ export function chooseEngines<T extends { readonly name: EngineName }>(engines: 
 }
 
 /** The engines for programs, whose glue is JavaScript: those in Node. `sync` only counts, at -O0: programs are large, and most of a run would be building them. */
-const PROGRAM_ENGINES = NODE_ENGINES.map(({ name, kind, prepare, timed = true }) => (
+export const PROGRAM_ENGINES = NODE_ENGINES.map(({ name, kind, prepare, timed = true }) => (
   name === 'sync' ? { name, kind, prepare: compiled(name, { fuel: 'sync', optLevel: 0 }), timed: false } : { name, kind, prepare, timed }));
 
 /** Starts the engines for programs, each in a process of its own: all, or those that are timed; with names, of these. @throws {RangeError} as `chooseEngines` does. */

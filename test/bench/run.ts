@@ -17,7 +17,7 @@ import yargs from 'yargs';
 import { type Compiler, openCompiler } from '../../compiler/index.js';
 import { drawChart } from './chart.js';
 import { countAll, findGrowth, formatCounts, parseCounts } from './counts.js';
-import { chooseEngines, closeEngines, openKernelEngines, openProgramEngines } from './engines.js';
+import { chooseEngines, closeEngines, openKernelEngines, openProgramEngines, PROGRAM_ENGINES } from './engines.js';
 import { SOURCE_DIR } from './kernels.js';
 import { type MeasureOptions, type Measurement, measureAll, measureSittings, prepareAll } from './measure.js';
 import { findRegressions, formatMarkdown, parseResults, type Results, summarize } from './report.js';
@@ -76,6 +76,7 @@ async function time({ kernels, programs }: Choice, args: Arguments, dir: string,
   const effort = args.quick ? { calls: 1, warmUp: 1, pieces: 1, scale: 0.25 } : { calls: 2, warmUp: 2, pieces: 3, scale: 1 };
   const options: MeasureOptions = { rounds, ...effort, dir, handicap, onProgress: showProgress };
   const engines = args.engines?.split(',');
+  if (programs.length > 0) chooseEngines(PROGRAM_ENGINES, engines); // before the kernels, whose times an error would lose
   const compiler = await openCompiler({ workers: 2 });
   try {
     const ofKernels = await measure('kernels', kernels, compiler, engines, options);
